@@ -172,10 +172,12 @@ def _roll_call(items: Items) -> tuple[Piece, ...]:
 
 def _choose(dice: Dice, items: Items) -> Draft:
     by_trait, by_relation = _trait_choices(items), _relation_choices(items)
-    options = by_relation if by_relation and dice.below(3) == 0 else by_trait
-    if any(items[option[0]].held_out for option in options):
-        options = [option for option in options if items[option[0]].held_out]
-    focus, asked, criterion = dice.choice(options)
+    rare = [[option for option in options if items[option[0]].held_out] for options in (by_trait, by_relation)]
+    # As with `_focus`: a held-out object, if there is one and any words single it out.
+    if any(rare):
+        by_trait, by_relation = rare
+    use_relation = not by_trait or (bool(by_relation) and dice.below(3) == 0)
+    focus, asked, criterion = dice.choice(by_relation if use_relation else by_trait)
     ask = dice.choice(("Choose {}.", "Pick {}."))
     placed = placed_pieces(items[focus], focus)
     return Draft(
