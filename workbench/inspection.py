@@ -1,0 +1,59 @@
+"""What a look at one sample leaves behind, for the terminal, the page and the export to show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from workbench.assets import CheckpointCard
+from workbench.embedder import EmbedderInfo
+from workbench.samples import Candidate
+from workbench.types import Context, DecodedThought, ProbeResult, Sample, Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """A candidate with its place among the candidates."""
+
+    rank: int
+    """1 is the best."""
+    candidate: Candidate
+    score: float
+    """Cosine of the two embeddings, -1 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """Everything that was found about one sample."""
+
+    sample: Sample
+    trace: Trace
+    """Without its continuation, so that keeping inspections stays cheap."""
+    thought: DecodedThought | None
+    """None when the checkpoint writes no thoughts."""
+    results: Mapping[str, ProbeResult]
+    """By probe name."""
+    skipped: Mapping[str, str]
+    """Probe -> why it did not run, in one sentence."""
+    ranking: tuple[Ranked, ...]
+    """Best first; empty when no candidates were given."""
+    notes: tuple[str, ...]
+    """What was changed or left out on the way, in plain sentences."""
+    seconds: Mapping[str, float]
+    """Wall time of each stage, and `total`; of the run that made this, not of a later look at it."""
+    card: CheckpointCard
+    info: EmbedderInfo
+
+
+def thought_of(result: ProbeResult) -> DecodedThought:
+    """The text of a result of the decode probe, as the record that the model wrote it in."""
+    measures = {measure.name: measure for measure in result.measures}
+    logs = measures["log_probability"]
+    ids = measures["token_id"].values.tolist() if "token_id" in measures else []
+    return DecodedThought(
+        text=str(measures["text"].values),
+        tokens=tuple(str(token) for token in logs.coords["token"]),
+        token_ids=tuple(ids),
+        log_probabilities=tuple(logs.values.tolist()),
+        context=cast(Context, str(measures["context"].values)),
+        finish=cast(Literal["end", "length"], str(measures["finish"].values)),
+    )

@@ -1,0 +1,77 @@
+"""A bounded memory of results that are costly to make, where two threads that want the same thing make it once."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class Once(Generic[V]):
+    """Results by key; the least recently used is forgotten first. Safe to share between threads.
+
+    Args:
+        max_entries: how many results are kept.
+        max_bytes: how much they may weigh together, by `weigh`; one result alone may weigh more. None is no limit.
+        weigh: bytes of one result.
+    """
+
+    def __init__(
+        self, *, max_entries: int, max_bytes: int | None = None, weigh: Callable[[V], int] | None = None
+    ) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._weigh = weigh
+        self._lock = threading.Lock()
+        self._futures: OrderedDict[Hashable, Future[V]] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        """Return the result of `key`, made by `make` unless it is known; a thread that comes second waits for the first.
+
+        What `make` raises reaches everyone who waited, and is not remembered. `make` must not ask for its own key.
+        """
+        with self._lock:
+            future = self._futures.get(key)
+            mine = future is None
+            if future is None:
+                future = self._futures[key] = Future()
+            else:
+                self._futures.move_to_end(key)
+        if not mine:
+            return future.result()
+        try:
+            value = make()
+        except BaseException as error:
+            with self._lock:
+                self._futures.pop(key, None)
+            future.set_exception(error)
+            raise
+        future.set_result(value)
+        self._forget()
+        return value
+
+    def peek(self, key: Hashable) -> V | None:
+        """Return the result of `key` if it is there already, else None; waits for nobody."""
+        with self._lock:
+            future = self._futures.get(key)
+            if future is None or not future.done():
+                return None
+            self._futures.move_to_end(key)
+        return future.result()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._futures)
+
+    def _forget(self) -> None:
+        with self._lock:
+            done = [key for key, future in self._futures.items() if future.done()]
+            while len(done) > 1 and (len(done) > self._max_entries or self._is_heavy(done)):
+                del self._futures[done.pop(0)]
+
+    def _is_heavy(self, keys: list[Hashable]) -> bool:
+        if self._max_bytes is None or self._weigh is None:
+            return False
+        return sum(self._weigh(self._futures[key].result()) for key in keys) > self._max_bytes

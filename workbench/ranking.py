@@ -1,0 +1,69 @@
+"""Candidates in the order in which an embedding finds them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from workbench.embedder import Embedder
+from workbench.errors import BadInput, Unsupported
+from workbench.inspection import Ranked
+from workbench.once import Once
+from workbench.samples import Candidate, make_sample
+from workbench.types import Sample
+
+Embedding = Float[np.ndarray, " dim"]
+_AT_ONCE = 16
+
+
+class Ranker:
+    """Ranks candidates by cosine and remembers their embeddings by content, for every model it meets."""
+
+    def __init__(self) -> None:
+        self._embeddings: Once[np.ndarray] = Once(max_entries=20_000)
+
+    def rank(
+        self, model: Embedder, query: Embedding, candidates: Sequence[Candidate]
+    ) -> tuple[tuple[Ranked, ...], tuple[str, ...]]:
+        """Best first, equal scores in the order given; and a sentence for each candidate that had to be left out.
+
+        Args:
+            model: embeds the candidates as documents.
+            query: unit length.
+            candidates: with ids that differ.
+        """
+        documents = {candidate.id: _document(candidate) for candidate in candidates}
+        vectors, remarks = self._embed(model, documents)
+        scored = [(float(vectors[c.id] @ query), c) for c in candidates if c.id in vectors]
+        scored.sort(key=lambda pair: -pair[0])
+        ranking = tuple(
+            Ranked(rank=place, candidate=c, score=score) for place, (score, c) in enumerate(scored, start=1)
+        )
+        return ranking, remarks
+
+    def _embed(self, model: Embedder, documents: dict[str, Sample]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        weights = model.info.provenance.weights_sha256
+        vectors: dict[str, np.ndarray] = {}
+        remarks = []
+        waiting = []
+        for name, document in documents.items():
+            known = self._embeddings.peek((weights, document.id))
+            if known is not None:
+                vectors[name] = known
+                continue
+            try:
+                waiting.append((name, model.prepare(document)))
+            except (BadInput, Unsupported) as error:
+                remarks.append(f"Candidate '{name}' was left out: {error}")
+        # Equal lengths beside each other waste the least padding.
+        waiting.sort(key=lambda pair: len(pair[1].tokens.ids))
+        for start in range(0, len(waiting), _AT_ONCE):
+            names, batch = zip(*waiting[start : start + _AT_ONCE], strict=True)
+            for name, vector in zip(names, model.embed(batch), strict=True):
+                vectors[name] = self._embeddings.get((weights, documents[name].id), lambda vector=vector: vector)
+        return vectors, tuple(remarks)
+
+
+def _document(candidate: Candidate) -> Sample:
+    images = (candidate.image,) if candidate.image is not None else ()
+    return make_sample(images, candidate.text, role="document")
