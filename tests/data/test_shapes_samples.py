@@ -223,13 +223,13 @@ def test_choose_singles_out_one_object() -> None:
         things = sample.scene.objects
         match = re.fullmatch(r"(?:Choose|Pick) the (.*)\.", sample.query)
         assert match
+        traits = set(match[1].removeprefix("object that is ").replace(" and ", " ").split())
         related = re.fullmatch(rf"object (left of|right of|above|below) the {NAME}", match[1])
         if related:
             other = named(sample.scene, related[2])
             # Regions decide, and within one row or column of regions centres differ by less than their clearance.
             found = [t for t in things if t is not other and apart(sample.scene, related[1], t, other)]
         else:
-            traits = set(match[1].removeprefix("object that is ").replace(" and ", " ").split())
             found = [t for t in things if traits <= {t.size, t.colour, t.shape}]
         kinds["relation" if related else len(traits)] += 1
         assert [f"{name(t)} at the {t.place}" for t in found] == [sample.answer]
@@ -312,6 +312,13 @@ def test_training_captions_give_away_no_test_scene() -> None:
     wrong = [text for sample in drawn("find_caption") for text in sample.negatives]
     assert len(wrong) > 150
     assert {split_of(text) for text in wrong} == {"train"}
+
+
+def test_wrong_captions_name_no_object_twice() -> None:
+    for sample in drawn("find_caption", n=200):
+        for text in sample.negatives:
+            kinds = [part.split(" at the ")[0] for part in text.split(", ")]
+            assert len(set(kinds)) == len(kinds)
 
 
 def test_tasks_take_turns() -> None:
