@@ -53,21 +53,19 @@ class CheckpointCard:
 
 def assets_dir() -> Path:
     """The folder of checkpoints and examples. Raises BadInput when this installation has none."""
-    here = Path(__file__).resolve().parent
-    for folder in (here / "_assets", here.parent / "assets"):
-        if folder.is_dir():
-            return folder
-    raise BadInput(
-        "This installation has no bundled checkpoints; install thinkscope again, or name a checkpoint folder."
-    )
+    folder = _find_assets()
+    if folder is None:
+        raise BadInput("This installation holds no bundled checkpoints and examples; install thinkscope again.")
+    return folder
 
 
 def bundled_checkpoints() -> dict[str, Path]:
     """Every bundled checkpoint by name, sorted; empty when there are none."""
-    folder = assets_dir() / "checkpoints"
-    if not folder.is_dir():
+    assets = _find_assets()
+    if assets is None or not (assets / "checkpoints").is_dir():
         return {}
-    return {path.name: path for path in sorted(folder.iterdir()) if (path / "config.json").is_file()}
+    folders = sorted((assets / "checkpoints").iterdir())
+    return {folder.name: folder for folder in folders if (folder / "config.json").is_file()}
 
 
 def default_checkpoint() -> str:
@@ -103,10 +101,11 @@ def resolve_checkpoint(name_or_path: str) -> Path:
 
 def examples() -> tuple[Example, ...]:
     """The bundled example inputs, in order; empty when there are none."""
-    folder = assets_dir() / "examples"
-    listing = folder / "examples.json"
-    if not listing.is_file():
+    assets = _find_assets()
+    if assets is None or not (assets / "examples" / "examples.json").is_file():
         return ()
+    folder = assets / "examples"
+    listing = folder / "examples.json"
     return tuple(
         Example(
             image=folder / row["image"],
@@ -138,6 +137,11 @@ def read_card(path: Path) -> CheckpointCard:
         layout=layout if isinstance(layout, dict) else {},
         metrics={name: metric for name, row in measured.items() if (metric := _metric(row)) is not None},
     )
+
+
+def _find_assets() -> Path | None:
+    here = Path(__file__).resolve().parent
+    return next((folder for folder in (here / "_assets", here.parent / "assets") if folder.is_dir()), None)
 
 
 def _missing(name: str, bundled: Mapping[str, Path]) -> str:

@@ -57,3 +57,26 @@ def thought_of(result: ProbeResult) -> DecodedThought:
         context=cast(Context, str(measures["context"].values)),
         finish=cast(Literal["end", "length"], str(measures["finish"].values)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one think token reads as at the last layer, after the lens probe."""
+
+    think: int
+    """Counted from 1."""
+    words: tuple[str, ...]
+    """Likeliest first."""
+    probabilities: tuple[float, ...]
+    entropy: float
+    """Nats over the vocabulary."""
+
+
+def readings_of(result: ProbeResult) -> tuple[Reading, ...]:
+    """One reading for each think token of a result of the lens probe."""
+    words, probabilities = result.measure("word").values[-1], result.measure("probability").values[-1]
+    entropies = result.measure("entropy").values[-1]
+    return tuple(
+        Reading(think=k, words=tuple(map(str, ranked)), probabilities=tuple(likely.tolist()), entropy=float(entropy))
+        for k, (ranked, likely, entropy) in enumerate(zip(words, probabilities, entropies, strict=True), start=1)
+    )

@@ -1,0 +1,86 @@
+"""Parsing of what stands on the command line, before anything heavy is known."""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from workbench.errors import BadInput, WorkbenchError
+
+_PROBE_FLAG = re.compile(r"--([A-Za-z][\w-]*)\.([A-Za-z][\w-]*)(?:=(.*))?", re.DOTALL)
+_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class UsageError(WorkbenchError):
+    """The command line itself is wrong."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Reports a wrong command line in one sentence, and keeps the line breaks of the examples."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        # An abbreviation that works today is ambiguous, and so broken, as soon as a flag is added.
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message.rstrip('.')}. See '{self.prog} --help'.")
+
+
+def split_probe_flags(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Take flags of the form `--probe.field value` or `--probe.field=value` out of a command line.
+
+    Which probes and fields there are is not known yet: finding them imports them.
+
+    Returns:
+        The other words in order, and the flags as ("probe.field", value).
+    """
+    words: list[str] = []
+    flags: list[tuple[str, str]] = []
+    remaining = list(argv)
+    while remaining:
+        word = remaining.pop(0)
+        if word == "--":
+            return [*words, word, *remaining], flags
+        match = _PROBE_FLAG.fullmatch(word)
+        if match is None:
+            words.append(word)
+            continue
+        name = f"{match[1]}.{match[2]}".replace("-", "_")
+        if match[3] is None and not remaining:
+            raise UsageError(f"--{name} needs a value.")
+        flags.append((name, match[3] if match[3] is not None else remaining.pop(0)))
+    return words, flags
+
+
+def build_probes(flags: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
+    """Every registered probe, with the parameters that the flags set.
+
+    Raises:
+        UnknownName: for a probe or field that does not exist, with the nearest that does.
+        BadInput: for a value of the wrong kind or out of range.
+    """
+    from workbench.probe import PROBES, build
+
+    values: dict[str, dict[str, Any]] = {}
+    for flag, text in flags:
+        probe, field = flag.split(".")
+        values.setdefault(probe, {})[field] = _read_value(PROBES.get(probe), field, text)
+    return tuple(build(probe, values.get(name, {})) for name, probe in PROBES.items())
+
+
+def _read_value(probe: Any, field: str, text: str) -> Any:
+    from workbench.probe import parameters
+
+    kinds: Mapping[str, type] = {parameter.name: parameter.type for parameter in parameters(probe)}
+    kind = kinds.get(field, str)
+    if kind is bool:
+        if text.lower() not in (*_YES, *_NO):
+            raise BadInput(f"--{probe.name}.{field} is '{text}', but must be true or false.")
+        return text.lower() in _YES
+    try:
+        return kind(text)
+    except ValueError as error:
+        wanted = "a whole number" if kind is int else "a number"
+        raise BadInput(f"--{probe.name}.{field} is '{text}', but must be {wanted}.") from error

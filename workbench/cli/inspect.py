@@ -1,0 +1,83 @@
+"""`thinkscope inspect`: what a model thought about an image and a query."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from workbench.cli._arguments import UsageError, build_probes
+from workbench.cli._screen import show_progress, write, write_json
+
+_EPILOG = """examples:
+  thinkscope inspect photo.png "what is at the top left?"
+  thinkscope inspect a.png b.png "which has more circles?" --candidates answers.txt
+  thinkscope inspect photo.png "where is the star?" --html report.html --attention.layer 3
+
+The last input is the query, all before it are images; a query alone needs no image, and '' asks nothing of an image.
+Each field of a probe is a flag --PROBE.FIELD VALUE; 'thinkscope list probes' names them all.
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the parser."""
+    parser = commands.add_parser(
+        "inspect",
+        help="read the thought that a model has about an image and a query",
+        description="Read the think tokens back as text, and show what each reads as and looks at.",
+        epilog=_EPILOG,
+        usage="thinkscope inspect [IMAGE ...] QUERY [options]",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="[IMAGE ...] QUERY", help="image files, then the query")
+    parser.add_argument("--checkpoint", default="tte-flash", metavar="NAME|PATH", help="bundled name or folder")
+    parser.add_argument(
+        "--candidates", type=Path, metavar="FILE", help="documents to rank: .txt (one a line) or .jsonl"
+    )
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="how many candidates to show (default: 5)")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
+    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print everything as JSON")
+    output.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained report")
+    parser.set_defaults(run=run, probe_flags=[])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Inspect one sample and show it."""
+    *images, query = args.inputs
+    if _is_file(query):
+        raise UsageError(f"The last input is the query, but '{query}' is a file; add the query, or '' to ask nothing.")
+    # Before torch is imported: a mistyped path or field should not take seconds to be told.
+    from workbench.assets import resolve_checkpoint
+    from workbench.samples import make_sample, read_candidates
+
+    sample = make_sample(images, query)
+    candidates = read_candidates(args.candidates) if args.candidates else ()
+    resolve_checkpoint(args.checkpoint)
+    probes = build_probes(args.probe_flags)
+
+    from workbench.runner import Session
+
+    found = Session(device=args.device, dtype=args.dtype).inspect(
+        sample, checkpoint=args.checkpoint, probes=probes, candidates=candidates, progress=show_progress
+    )
+    if args.json:
+        from workbench.export import inspection_json
+
+        write_json(inspection_json(found))
+    elif args.html:
+        from workbench.export import inspection_html
+        from workbench.store import write_text_atomic
+
+        write_text_atomic(args.html, inspection_html(found))
+        write(f"{args.html}")
+    else:
+        from workbench.cli._report import report
+
+        write(report(found, top=args.top))
+    return 0
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a query longer than any file name
+        return False

@@ -1,0 +1,60 @@
+"""`thinkscope train`: train a checkpoint with a recipe."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from workbench.cli._screen import write, write_json
+
+_EPILOG = """examples:
+  thinkscope train tte-flash --config workbench/recipes/configs/demo.toml
+  thinkscope train tte-flash --config my.toml --backbone Qwen/Qwen2-VL-2B-Instruct --data train.jsonl --set optimiser.steps=500
+  accelerate launch -m workbench.cli train tte-flash --config my.toml
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the parser."""
+    parser = commands.add_parser(
+        "train",
+        help="train a checkpoint with a recipe",
+        description="Train with a recipe; a run that was stopped goes on with --resume.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("recipe", metavar="RECIPE", help="name of a recipe; 'thinkscope list recipes' names them")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
+    parser.add_argument(
+        "--backbone", metavar="PATH|ID", help="Qwen2-VL checkpoint to start from, instead of the setting"
+    )
+    parser.add_argument("--data", metavar="FILE", help="training rows, JSONL, instead of the setting")
+    parser.add_argument("--out", metavar="DIR", help="folder of the run, instead of the setting")
+    parser.add_argument("--resume", action="store_true", help="go on from the last saved step")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting; may be repeated"
+    )
+    parser.add_argument("--json", action="store_true", help="print the finished checkpoint as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and print where the checkpoint is."""
+    from workbench.recipes.config import read_config
+    from workbench.recipes.recipe import RECIPES
+
+    recipe = RECIPES.get(args.recipe)()
+    short = {"model.backbone": args.backbone, "data.train": args.data, "output.folder": args.out}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
+    config = read_config(args.config, [*overrides, *args.set])
+    path = recipe.train(config, resume=args.resume, report=_report)
+    if args.json:
+        write_json({"checkpoint": str(path)})
+    else:
+        write(f"{path}")
+    return 0
+
+
+def _report(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
