@@ -107,7 +107,10 @@ def _readers() -> list[dict[str, Any]]:
 
 
 def _named(registry: Any) -> list[dict[str, Any]]:
-    return [{"name": name, "about": _first_sentence(entry)} for name, entry in registry.items()]
+    return [
+        {"name": name, "about": getattr(entry, "about", "") or _first_sentence(entry)}
+        for name, entry in registry.items()
+    ]
 
 
 def _first_sentence(entry: Any) -> str:
