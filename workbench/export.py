@@ -3,7 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
+from workbench.images import open_image
 from workbench.inspection import Inspection, readings_of
+from workbench.probe import PROBES, build
+from workbench.render.report import Section, report_html
 from workbench.store import to_json
 from workbench.types import ImageRef
 
@@ -60,6 +63,44 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         "seconds": dict(inspection.seconds),
         "provenance": to_json(inspection.trace.provenance),
     }
+
+
+def inspection_html(inspection: Inspection) -> str:
+    """The inspection as one HTML page with its pictures inside; text of the model and of files is escaped.
+
+    Raises BadInput when an image has gone or changed since it was inspected.
+    """
+    sections = []
+    for name, result in inspection.results.items():
+        probe = build(PROBES.get(name), result.parameters)
+        sections.append(Section(title=probe.title, panels=probe.view(result), result=result))
+    return report_html(
+        f"Thinkscope: {inspection.card.title}",
+        sections,
+        inspection.trace.provenance,
+        query=inspection.sample.text,
+        images=[open_image(image) for image in inspection.sample.images],
+        facts=_facts(inspection),
+    )
+
+
+def _facts(inspection: Inspection) -> dict[str, str]:
+    facts = {}
+    if inspection.thought is not None:
+        facts["decoded thought"] = inspection.thought.text
+    if inspection.card.knows:
+        facts["the checkpoint knows"] = inspection.card.knows
+    for name, metric in inspection.card.metrics.items():
+        interval = f"{metric.value:.1%} (95% interval {metric.low:.1%} to {metric.high:.1%}, n {metric.n})"
+        facts[f"measured: {name.replace('_', ' ')}"] = interval
+    for ranked in inspection.ranking[:10]:
+        shown = ranked.candidate.text or (ranked.candidate.image.name if ranked.candidate.image else "")
+        facts[f"candidate {ranked.rank}"] = f"{shown} (cosine {ranked.score:.3f})"
+    for number, note in enumerate(inspection.notes, start=1):
+        facts[f"note {number}"] = note
+    for name, reason in inspection.skipped.items():
+        facts[f"{name} was skipped"] = reason
+    return facts
 
 
 def _image(image: ImageRef) -> dict[str, Any]:
