@@ -1,0 +1,59 @@
+"""A loaded model with its layout: the forward pass that recipes train and the embedder runs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from workbench.models.layout import Layout
+from workbench.models.registries import Family, Processor
+from workbench.models.sequence import LayoutIds, Packed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone:
+    """Model, family, processor and layout that belong together."""
+
+    model: Any
+    family: Family
+    processor: Processor
+    layout: Layout
+    ids: LayoutIds
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def to_device(self, device: torch.device) -> "Backbone":
+        """The same backbone with its model moved."""
+        self.model.to(device)
+        return self
+
+    def inputs(self, packed: Packed) -> Float[Tensor, "batch seq width"]:
+        """Input embeddings with the visual tokens in their places. The vision tower runs once for the whole batch."""
+        embedded = self.family.token_embedding(self.model)(packed.ids)
+        if packed.pixels is None:
+            return embedded
+        visual = self.family.visual_tokens(self.model, packed.pixels, packed.thw)
+        where = (packed.ids == self.ids.image)[..., None]
+        return embedded.masked_scatter(where, visual.to(embedded.dtype))
+
+    def run(
+        self, inputs: Float[Tensor, "batch seq width"], positions: Tensor, mask: Any, past: Any = None
+    ) -> Float[Tensor, "batch seq width"]:
+        """Final, normed hidden states. `mask` is a boolean mask, a capture plan, or None for plain causal."""
+        out = self.family.text_stack(self.model)(
+            inputs_embeds=inputs,
+            position_ids=positions,
+            attention_mask={"full_attention": mask},
+            past_key_values=past,
+            use_cache=past is not None,
+        )
+        return out.last_hidden_state
+
+    def pool(self, hidden: Float[Tensor, "*n embed width"]) -> Float[Tensor, "*n width"]:
+        """Unit-length embedding from the final hidden states of the embed tokens."""
+        pooled = hidden[..., -1, :] if self.layout.pooling == "last" else hidden.mean(dim=-2)
+        return torch.nn.functional.normalize(pooled.float(), dim=-1)

@@ -1,0 +1,145 @@
+"""What a trace takes out of a running model: think rows of attention, latents, keys and values, and copies of the embed token.
+
+The only place that hooks into a model. A capture travels *as the attention mask* of one call: transformers hands the mask
+through to the attention function untouched, so nothing is shared between threads and nothing stays behind. Latents come
+through forward hooks, which a context manager removes again and which answer only to the call that made them.
+
+Facts it rests on, tested in tests/models/test_capture.py: scoring the K+1 rows beside the normal kernel equals eager
+attention; a copy of the embed token at the embed token's own position, with a mask row of its own and seen by nobody,
+gives the embedding of a separate pass under that mask.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "thinkscope"
+
+
+@final
+class Capture:
+    """Takes attention rows and keys and values of one forward pass, layer by layer.
+
+    Args:
+        n_main: columns of the sequence proper; later columns are copies of the embed tokens.
+        rows: columns whose attention is scored (think and embed tokens; the last columns of the sequence proper).
+        main: mask of the sequence proper, None for plain causal.
+        copies: mask of the copies over everything, None when there are none.
+        cache: columns whose keys and values are kept, None for none.
+        attention: whether rows are scored at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_main: int,
+        rows: slice,
+        main: Bool[Tensor, "batch 1 main main"] | None,
+        copies: Bool[Tensor, "batch 1 copies all"] | None,
+        cache: slice | None,
+        attention: bool,
+    ) -> None:
+        self.n_main = n_main
+        self.rows = rows
+        self.main = main
+        self.copies = copies
+        self.cache = cache
+        self.score = attention
+        self.attention: list[Float[Tensor, "batch heads rows main"]] = []
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        """Attention output of one layer (batch seq heads width), taking what is asked for on the way."""
+        n = self.n_main
+        own_key, own_value = key[:, :, :n], value[:, :, :n]
+        out, _ = sdpa_attention_forward(
+            module, query[:, :, :n], own_key, own_value, self.main, scaling=scaling, is_causal=self.main is None
+        )
+        if self.score:
+            self.attention.append(self._rows(query[:, :, self.rows], own_key, scaling))
+        if self.cache is not None:
+            self.keys.append(key[:, :, self.cache].detach().clone())
+            self.values.append(value[:, :, self.cache].detach().clone())
+        if self.copies is None:
+            return out
+        copied, _ = sdpa_attention_forward(
+            module, query[:, :, n:], key, value, self.copies, scaling=scaling, is_causal=False
+        )
+        return torch.cat([out, copied], dim=1)
+
+    def _rows(self, query: Tensor, key: Tensor, scaling: float | None) -> Float[Tensor, "batch heads rows main"]:
+        batch, heads, rows, width = query.shape
+        groups = heads // key.shape[1]
+        grouped = query.reshape(batch, key.shape[1], groups, rows, width).float()
+        scores = torch.einsum("bgqrd,bgnd->bgqrn", grouped, key.float()) * (scaling or width**-0.5)
+        scores = scores.reshape(batch, heads, rows, -1)
+        if self.main is not None:
+            seen = self.main[:, :, self.rows]
+        else:
+            places = torch.arange(self.n_main, device=key.device)
+            seen = places[None, :] <= places[self.rows][:, None]
+        return scores.masked_fill(~seen, float("-inf")).softmax(-1)
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Any,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    if isinstance(attention_mask, Capture):
+        return attention_mask.attend(module, query, key, value, scaling), None
+    return sdpa_attention_forward(
+        module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **options
+    )
+
+
+# Registered once, at import, and never changed: without a Capture it is plain SDPA. The mask function of the same name
+# is needed too, or transformers ignores the padding of calls that go through it (research/tools.md 3.0, pitfall 4).
+AttentionInterface.register(ATTENTION, _attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+_current: ContextVar["LatentTap | None"] = ContextVar("latent_tap", default=None)
+
+
+@final
+class LatentTap:
+    """Collects the residual stream at some columns after every layer."""
+
+    def __init__(self, columns: slice) -> None:
+        self.columns = columns
+        self.states: list[Float[Tensor, "batch think width"]] = []
+
+
+@contextlib.contextmanager
+def tapped(layers: Sequence[nn.Module] | nn.ModuleList, columns: slice) -> Iterator[LatentTap]:
+    """While the block runs, this thread's forward passes leave their states at `columns` in the tap."""
+    tap = LatentTap(columns)
+
+    def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+        # Hooks are global to the model; another thread's pass must not land in our tap.
+        if _current.get() is tap:
+            states = output[0] if isinstance(output, tuple) else output
+            tap.states.append(states[:, tap.columns].detach().float())
+
+    handles = [layer.register_forward_hook(keep) for layer in layers]
+    token = _current.set(tap)
+    try:
+        yield tap
+    finally:
+        _current.reset(token)
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,115 @@
+"""Which think and embed positions a model has, in which order, what each may attend to, how they are filled.
+
+Everything is declared and stored with the checkpoint; nothing is inferred from shapes. The two open questions of the
+TTE-Flash abstract (arXiv 2605.16638) have their places: `extraction` (how think and embed tokens come from one backbone)
+and `dependency` (how their two tasks hang together in training). Further values are added here, beside the built ones.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from workbench.errors import BadCheckpoint
+from workbench.types import Context
+
+Segment = Literal["query", "think", "embed"]
+Fill = Literal["learned"]
+Extraction = Literal["shared"]
+Dependency = Literal["joint"]
+Pooling = Literal["last", "mean"]
+
+BUILT: Mapping[str, tuple[str, ...]] = {
+    "fill": get_args(Fill),
+    "extraction": get_args(Extraction),
+    "dependency": get_args(Dependency),
+    "pooling": get_args(Pooling),
+}
+
+
+def _causal() -> Mapping[str, tuple[str, ...]]:
+    return {"query": ("query",), "think": ("query", "think"), "embed": ("query", "think", "embed")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The think-then-embed layout of one model. Sequence order: query, then `order`."""
+
+    think_tokens: tuple[str, ...]
+    """Names of the K think tokens, in order. K may be 0 (a model that does not think)."""
+    embed_tokens: tuple[str, ...]
+    """Names of the embed tokens, at least one."""
+    order: tuple[Segment, ...] = ("query", "think", "embed")
+    attends: Mapping[str, tuple[str, ...]] = field(default_factory=_causal)
+    """For each segment, the segments it may attend to (always causally)."""
+    fill: Fill = "learned"
+    extraction: Extraction = "shared"
+    dependency: Dependency = "joint"
+    pooling: Pooling = "last"
+    """How the hidden states of several embed tokens become one vector."""
+    contexts: tuple[Context, ...] = ("latents_only",)
+    """Decoder contexts the model was trained for, default first: does written text see only the thoughts, or the query too?"""
+    decoder_start: str = "<|reason_start|>"
+    decoder_end: str = "<|reason_end|>"
+
+    def __post_init__(self) -> None:
+        if not self.embed_tokens:
+            raise BadCheckpoint("The layout names no embed token; at least one is needed.")
+        if self.order != ("query", "think", "embed"):
+            raise BadCheckpoint(f"The layout's order is {self.order}; only query, think, embed is built.")
+        for name, built in BUILT.items():
+            if getattr(self, name) not in built:
+                raise BadCheckpoint(f"The layout's {name} is '{getattr(self, name)}'; built are: {', '.join(built)}.")
+        unknown = set(self.contexts) - set(get_args(Context))
+        if unknown:
+            raise BadCheckpoint(f"The layout names unknown decoder contexts: {', '.join(sorted(unknown))}.")
+        for segment in ("query", "think", "embed"):
+            seen = self.attends.get(segment)
+            if seen is None or not set(seen) <= {"query", "think", "embed"} or segment not in seen:
+                raise BadCheckpoint(f"The layout's 'attends' of {segment} is {seen}; it must be a list that holds itself.")
+
+    @property
+    def n_think(self) -> int:
+        return len(self.think_tokens)
+
+    @property
+    def n_embed(self) -> int:
+        return len(self.embed_tokens)
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Every token the layout adds to the tokenizer."""
+        return (*self.think_tokens, *self.embed_tokens, self.decoder_start, self.decoder_end)
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether everything before a position is visible to it, so that no mask is needed."""
+        return {key: set(value) for key, value in self.attends.items()} == {k: set(v) for k, v in _causal().items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """The layout as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Layout":
+        """Read a layout. Raises BadCheckpoint naming the key that is missing, unknown or wrong."""
+        known = {item.name for item in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise BadCheckpoint(f"The layout has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+        missing = sorted({"think_tokens", "embed_tokens"} - set(values))
+        if missing:
+            raise BadCheckpoint(f"The layout lacks: {', '.join(missing)}.")
+        read = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        if "attends" in read:
+            read["attends"] = {key: tuple(value) for key, value in read["attends"].items()}
+        return cls(**read)
+
+
+def tte_flash(n_think: int, *, contexts: tuple[Context, ...] = ("latents_only",)) -> Layout:
+    """The TTE-Flash layout: `n_think` learned think tokens after the query, then one embed token, in one pass."""
+    return Layout(
+        think_tokens=tuple(f"<|think_{k}|>" for k in range(1, n_think + 1)),
+        embed_tokens=("<|embed_1|>",),
+        contexts=contexts,
+    )

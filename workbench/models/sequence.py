@@ -1,0 +1,149 @@
+"""From prefixes to one padded batch: query, think tokens, embed tokens, and in training the reasoning text.
+
+Prefixes are padded on the left, texts on the right, so think and embed tokens stand at the same columns in every row.
+Masks are built here, once, as explicit booleans; the model is never left to guess one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from workbench.errors import BadCheckpoint
+from workbench.models.layout import Layout
+from workbench.models.registries import Prefix
+from workbench.types import Context
+
+PAD, QUERY, THINK, EMBED, TEXT = -1, 0, 1, 2, 3
+SEGMENTS: Mapping[str, int] = {"query": QUERY, "think": THINK, "embed": EMBED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutIds:
+    """Token ids of a layout, looked up by name."""
+
+    think: tuple[int, ...]
+    embed: tuple[int, ...]
+    start: int
+    end: int
+    pad: int
+    image: int
+
+    @classmethod
+    def find(cls, layout: Layout, tokenizer: Any) -> "LayoutIds":
+        """Look the layout's tokens up. Raises BadCheckpoint naming those that the tokenizer lacks."""
+        vocabulary = tokenizer.get_vocab()
+        lacking = [name for name in (*layout.special_tokens, "<|image_pad|>") if name not in vocabulary]
+        if lacking:
+            raise BadCheckpoint(
+                f"The tokenizer lacks {len(lacking)} tokens of the layout ({', '.join(lacking[:4])}); "
+                "tokenizer and thinkscope.json are not from the same checkpoint."
+            )
+        return cls(
+            think=tuple(vocabulary[name] for name in layout.think_tokens),
+            embed=tuple(vocabulary[name] for name in layout.embed_tokens),
+            start=vocabulary[layout.decoder_start],
+            end=vocabulary[layout.decoder_end],
+            pad=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else vocabulary[layout.decoder_end],
+            image=vocabulary["<|image_pad|>"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A batch as tensors. Columns: padded prefix, think, embed, text."""
+
+    ids: Int[Tensor, "batch seq"]
+    positions: Int[Tensor, "3 batch seq"]
+    segments: Int[Tensor, "batch seq"]
+    think: slice
+    embed: slice
+    text: slice
+    """Decoder start token, then the text's tokens; empty without texts."""
+    pixels: Tensor | None
+    thw: Int[Tensor, "images 3"]
+
+    def to(self, device: torch.device) -> "Packed":
+        """The same batch on another device."""
+        move = {name: getattr(self, name).to(device) for name in ("ids", "positions", "segments", "thw")}
+        pixels = None if self.pixels is None else self.pixels.to(device)
+        return Packed(think=self.think, embed=self.embed, text=self.text, pixels=pixels, **move)
+
+
+def pack(
+    prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor, " tokens"]] | None = None
+) -> Packed:
+    """Lay prefixes (and texts, token ids without start and end) out as one batch."""
+    n_prefix = max(len(prefix.ids) for prefix in prefixes)
+    special = torch.tensor([*ids.think, *ids.embed])
+    n_text = 1 + max(len(text) for text in texts) if texts is not None else 0
+    n_main = n_prefix + len(special)
+    shape = (len(prefixes), n_main + n_text)
+    tokens = torch.full(shape, ids.pad)
+    positions = torch.zeros(3, *shape, dtype=torch.long)
+    segments = torch.full(shape, PAD)
+    kinds = torch.tensor([THINK] * len(ids.think) + [EMBED] * len(ids.embed))
+    for row, prefix in enumerate(prefixes):
+        begin = n_prefix - len(prefix.ids)
+        tokens[row, begin:n_prefix] = prefix.ids
+        positions[:, row, begin:n_prefix] = prefix.positions
+        segments[row, begin:n_prefix] = QUERY
+        at = int(prefix.positions.max()) + 1
+        tokens[row, n_prefix:n_main] = special
+        positions[:, row, n_prefix:n_main] = torch.arange(at, at + len(special))
+        segments[row, n_prefix:n_main] = kinds
+        if texts is not None:
+            end = n_main + 1 + len(texts[row])
+            tokens[row, n_main] = ids.start
+            tokens[row, n_main + 1 : end] = texts[row]
+            positions[:, row, n_main:] = torch.arange(at + len(special), at + len(special) + n_text)
+            segments[row, n_main:end] = TEXT
+    pixels = [prefix.pixels for prefix in prefixes if prefix.pixels is not None]
+    n_think = len(ids.think)
+    return Packed(
+        ids=tokens,
+        positions=positions,
+        segments=segments,
+        think=slice(n_prefix, n_prefix + n_think),
+        embed=slice(n_prefix + n_think, n_main),
+        text=slice(n_main, n_main + n_text),
+        pixels=torch.cat(pixels) if pixels else None,
+        thw=torch.cat([prefix.thw for prefix in prefixes]),
+    )
+
+
+def allowed(layout: Layout, context: Context) -> Bool[Tensor, "from to"]:
+    """Which segment may look at which: entry [a, b] for QUERY, THINK, EMBED, TEXT and, last, PAD."""
+    table = torch.zeros(5, 5, dtype=torch.bool)
+    for segment, seen in layout.attends.items():
+        for other in seen:
+            table[SEGMENTS[segment], SEGMENTS[other]] = True
+    table[TEXT, [THINK, TEXT]] = True
+    if context == "query_and_latents":
+        table[TEXT, QUERY] = True
+    return table
+
+
+def visibility(
+    packed: Packed, layout: Layout, context: Context, limit: Int[Tensor, " batch"] | None = None
+) -> Bool[Tensor, "batch 1 seq seq"]:
+    """Return True where a row may attend to a column.
+
+    `limit`, when given, hides the thoughts from the `limit`-th on from the embed tokens and the text (random truncation
+    in training). Padding sees only itself, so that no row is empty.
+    """
+    segments = packed.segments
+    table = allowed(layout, context).to(segments.device)
+    n = segments.shape[1]
+    mask = table[segments[:, :, None], segments[:, None, :]]
+    mask &= torch.ones(n, n, dtype=torch.bool, device=segments.device).tril()
+    if limit is not None:
+        number = torch.arange(n, device=segments.device) - packed.think.start
+        late = (segments == THINK) & (number[None, :] >= limit[:, None])
+        reader = (segments == EMBED) | (segments == TEXT)
+        mask &= ~(reader[:, :, None] & late[:, None, :])
+    mask |= torch.eye(n, dtype=torch.bool, device=segments.device)
+    return mask[:, None]

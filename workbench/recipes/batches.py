@@ -1,0 +1,238 @@
+"""From JSONL rows to training batches: queries with their reasoning, and the distinct documents they are to find.
+
+The order of rows is a pure function of seed and step, so that a resumed run sees what an uninterrupted one would have.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from workbench.errors import BadInput
+from workbench.images import refer
+from workbench.models.registries import Processor
+from workbench.models.sequence import LayoutIds, Packed, pack
+from workbench.recipes.config import DataSettings
+from workbench.types import Sample
+
+Row = Mapping[str, Any]
+IGNORE = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainBatch:
+    """One step's tensors. Documents are distinct by target id; texts come first, then images."""
+
+    queries: Packed
+    labels: Int[Tensor, "batch text"]
+    """Token that each text column is to predict; IGNORE where there is none."""
+    parts: Int[Tensor, "batch text"]
+    """For each text column, the think token (0 ... K-1) whose share of the reasoning its label belongs to."""
+    texts: Packed | None
+    images: Packed | None
+    positive: Int[Tensor, " batch"]
+    """For each query, the index of its document."""
+    keys: Int[Tensor, " documents"]
+    """Hash of each document's target id, to recognise equal documents of other processes."""
+
+    def to(self, device: torch.device) -> "TrainBatch":
+        """The same batch on another device."""
+        return TrainBatch(
+            queries=self.queries.to(device),
+            labels=self.labels.to(device),
+            parts=self.parts.to(device),
+            texts=None if self.texts is None else self.texts.to(device),
+            images=None if self.images is None else self.images.to(device),
+            positive=self.positive.to(device),
+            keys=self.keys.to(device),
+        )
+
+
+def read_training_rows(path: Path, *, limit: int | None = None) -> list[Row]:
+    """Read and check a training JSONL. Raises BadInput naming file, row number and what is missing."""
+    if not path.is_file():
+        raise BadInput(f"There is no training data at '{path}'. `thinkscope shapes --out DIR --n N` makes some.")
+    rows: list[Row] = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if limit is not None and len(rows) >= limit:
+                break
+            rows.append(_check_row(line, path, number))
+    if not rows:
+        raise BadInput(f"'{path}' holds no rows.")
+    return rows
+
+
+def _check_row(line: str, path: Path, number: int) -> Row:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{path.name} row {number} is not JSON: {error}.") from error
+    lacking = [key for key in ("query", "reasoning", "target") if key not in row]
+    if lacking:
+        raise BadInput(f"{path.name} row {number} lacks {', '.join(lacking)}; needed: images, query, reasoning, target.")
+    target = row["target"]
+    if not (target.get("text") or target.get("images")):
+        raise BadInput(f"{path.name} row {number} has a target with neither text nor images.")
+    return row
+
+
+@final
+class Encoder:
+    """Turns lists of rows into TrainBatches; picklable, runs in a loader's worker."""
+
+    def __init__(self, processor: Processor, ids: LayoutIds, settings: DataSettings, folder: Path, seed: int) -> None:
+        self.processor = processor
+        self.ids = ids
+        self.settings = settings
+        self.folder = folder
+        self.seed = seed
+
+    def sample(self, text: str | None, images: Sequence[str], role: Any) -> Sample:
+        """A sample of the data set's folder."""
+        refs = tuple(refer(self.folder / name) for name in images)
+        return Sample(id=text or str(images), text=text or "", images=refs, role=role)
+
+    def reasoning(self, text: str) -> Int[Tensor, " tokens"]:
+        """Token ids of a reasoning text with the end token, cut at `max_reasoning_tokens`."""
+        ids = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return torch.tensor([*ids[: self.settings.max_reasoning_tokens - 1], self.ids.end])
+
+    def __call__(self, rows: Sequence[tuple[int, Row]]) -> TrainBatch:
+        """Encode rows given as (step-unique number, row)."""
+        prefixes = [self.processor.encode(self.sample(r["query"], r.get("images", ()), "query")) for _, r in rows]
+        texts = [self.reasoning(row["reasoning"]) for _, row in rows]
+        queries = pack(prefixes, self.ids, texts)
+        labels, parts = self._labels(queries, texts)
+        documents = self._documents(rows)
+        keys = list(documents)
+        by_text = [key for key in keys if not documents[key]["images"]]
+        by_image = [key for key in keys if documents[key]["images"]]
+        order = [*by_text, *by_image]
+        place = {key: index for index, key in enumerate(order)}
+        return TrainBatch(
+            queries=queries,
+            labels=labels,
+            parts=parts,
+            texts=self._pack_documents([documents[key] for key in by_text]),
+            images=self._pack_documents([documents[key] for key in by_image]),
+            positive=torch.tensor([place[target_key(row)] for _, row in rows]),
+            keys=torch.tensor([_hash(key) for key in order]),
+        )
+
+    def _labels(self, queries: Packed, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        n_text = queries.text.stop - queries.text.start
+        labels = torch.full((len(texts), n_text), IGNORE)
+        parts = torch.zeros_like(labels)
+        n_think = max(len(self.ids.think), 1)
+        for row, text in enumerate(texts):
+            labels[row, : len(text)] = text
+            parts[row, : len(text)] = torch.arange(len(text)) * n_think // len(text)
+        return labels, parts
+
+    def _documents(self, rows: Sequence[tuple[int, Row]]) -> dict[str, Row]:
+        found: dict[str, Row] = {target_key(row): row["target"] for _, row in rows}
+        for number, row in rows:
+            offered = list(row.get("negatives", ()))
+            draw = random.Random(f"{self.seed} {number}")
+            for negative in draw.sample(offered, min(self.settings.negatives, len(offered))):
+                found.setdefault(document_key(negative), negative)
+        return found
+
+    def _pack_documents(self, documents: Sequence[Row]) -> Packed | None:
+        if not documents:
+            return None
+        samples = [self.sample(item.get("text"), item.get("images", ()), "document") for item in documents]
+        return pack([self.processor.encode(sample) for sample in samples], self.ids)
+
+
+def target_key(row: Row) -> str:
+    """Identity of a row's target: equal keys are the same candidate."""
+    return row.get("target_id") or document_key(row["target"])
+
+
+def document_key(document: Row) -> str:
+    """Identity of a document that carries none."""
+    return f"image:{'|'.join(document['images'])}" if document.get("images") else f"text:{document['text']}"
+
+
+def _hash(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
+
+
+@final
+class RowOrder:
+    """Batches of (number, index) pairs from a given step on, rows of similar length together."""
+
+    def __init__(
+        self, lengths: Sequence[int], *, batch: int, seed: int, start: int, stop: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.lengths = lengths
+        self.batch = min(batch, max(1, len(lengths) // world))
+        self.seed = seed
+        self.range = range(start, stop)
+        self.rank = rank
+        self.world = world
+
+    def __len__(self) -> int:
+        return len(self.range)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch_at, batches = -1, []
+        for step in self.range:
+            epoch, place = divmod(step, self.per_epoch)
+            if epoch != epoch_at:
+                epoch_at, batches = epoch, self._epoch(epoch)
+            mine = batches[place][self.rank :: self.world]
+            yield [(step * self.batch * self.world + index, index) for index in mine]
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in one pass over the rows."""
+        return max(1, len(self.lengths) // (self.batch * self.world))
+
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        draw = random.Random(f"{self.seed} {epoch}")
+        order = list(range(len(self.lengths)))
+        draw.shuffle(order)
+        size = self.batch * self.world
+        # Sorting inside chunks of 16 batches keeps padding low and the batches still random.
+        batches = []
+        for begin in range(0, self.per_epoch * size, size * 16):
+            chunk = sorted(order[begin : min(begin + size * 16, self.per_epoch * size)], key=self.lengths.__getitem__)
+            batches += [chunk[at : at + size] for at in range(0, len(chunk), size)]
+        draw.shuffle(batches)
+        for batch in batches:
+            draw.shuffle(batch)
+        return batches
+
+
+@final
+class _Rows(Dataset[tuple[int, Row]]):
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[int, Row]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return item[0], self.rows[item[1]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def loader(rows: Sequence[Row], encoder: Encoder, order: RowOrder, *, workers: int) -> DataLoader[Any]:
+    """Batches of `rows` in `order`, encoded ahead in worker processes."""
+    return DataLoader(
+        _Rows(rows),
+        batch_sampler=order,  # pyright: ignore[reportArgumentType] - yields lists of pairs, which _Rows takes
+        collate_fn=encoder,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )

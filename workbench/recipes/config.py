@@ -1,0 +1,190 @@
+"""The settings of a training run: dataclasses that are the TOML file, the command-line overrides and the record of the run."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from workbench.errors import BadInput, UnknownName
+from workbench.types import Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """What is trained."""
+
+    backbone: str = ""
+    """Folder or hub id of a Qwen2-VL checkpoint. Empty: a small random one of the sizes below."""
+    think: int = 8
+    """Number K of think tokens."""
+    contexts: tuple[Context, ...] = ("latents_only",)
+    """Decoder contexts, default first; several are mixed evenly over the steps."""
+    width: int = 160
+    layers: int = 5
+    heads: int = 5
+    key_value_heads: int = 1
+    mlp: int = 400
+    vision_width: int = 96
+    vision_layers: int = 4
+    vision_heads: int = 3
+    freeze_vision: bool = False
+    freeze_vision_steps: int = 0
+    """The vision tower stays fixed for the first so many steps (useful after a perception warm-up)."""
+    lora_rank: int = 0
+    """0: full fine-tuning. Otherwise the rank of LoRA adapters on the text stack, merged when the result is written."""
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSettings:
+    """Rows in the JSONL form that `thinkscope shapes` writes; paths are relative to the configuration file's folder."""
+
+    train: str = ""
+    validation: str = ""
+    validation_rows: int = 256
+    max_reasoning_tokens: int = 256
+    negatives: int = 1
+    """Hard negatives taken at random from each row's list, per step."""
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSettings:
+    """Weights of the parts of the loss (0 leaves a part out)."""
+
+    text: float = 1.0
+    """Cross-entropy of the reasoning, written from the think tokens (TTE-Flash's CoT generation loss), nats per token."""
+    contrastive: float = 1.0
+    """InfoNCE of the embeddings over the batch's targets and hard negatives, gathered over all processes."""
+    readout: float = 0.0
+    """Each think token's own final state predicts the words of its share (one K-th) of the reasoning. Not part of the
+    paper: without it no loss ever touches the last layer's state at a think position, and a logit lens reads noise."""
+    temperature: float = 0.05
+    truncation: float = 0.0
+    """Share of samples whose thoughts are hidden from a random k on, so that fewer thoughts still work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiserSettings:
+    """AdamW with a linear warm-up and a cosine decay to a tenth."""
+
+    steps: int = 1000
+    batch: int = 32
+    learning_rate: float = 1e-3
+    vision_scale: float = 0.5
+    """Learning rate of the vision tower, as a share of the others'."""
+    weight_decay: float = 0.01
+    warmup: int = 100
+    clip: float = 1.0
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerceptionSettings:
+    """Dense warm-up of the vision tower: each merged visual token names the object and the region that it covers.
+
+    Needs rows with `objects` (size, colour, shape, place, box in pixels), as Shapes writes them. Its two linear heads are
+    thrown away after.
+    """
+
+    steps: int = 0
+    batch: int = 64
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """Where results go and how often."""
+
+    folder: str = "runs/tte-flash"
+    log_every: int = 20
+    validate_every: int = 250
+    save_every: int = 250
+    early_at: float = 0.0
+    """Also keep the checkpoint after this share of the steps (0: none), in `early/`."""
+    store_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    title: str = ""
+    knows: str = ""
+    """One plain sentence for people: what the model has seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """A whole training run."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    perception: PerceptionSettings = field(default_factory=PerceptionSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def read_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a TOML file and apply `section.key=value` overrides.
+
+    Paths under `data` become absolute, taken from the file's folder. Raises BadInput or UnknownName naming the file, the
+    key and the value.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise BadInput(f"There is no configuration file '{path}'.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(f"'{path}' is not valid TOML: {error}.") from error
+        for key in ("train", "validation"):
+            given = values.get("data", {}).get(key)
+            if given:
+                values["data"][key] = str((path.parent / given).resolve())
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.partition(".")
+        if not equals or not dot:
+            raise BadInput(f"'{override}' is not of the form section.key=value, for example optimiser.steps=500.")
+        values.setdefault(section, {})[key] = _parse(text)
+    return _build(TrainConfig, values)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _build(kind: type, values: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(kind)
+    made = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise UnknownName(f"setting of {kind.__name__}", key, hints)
+        made[key] = _build(hints[key], value) if dataclasses.is_dataclass(hints[key]) else _cast(key, value, hints[key])
+    return kind(**made)
+
+
+def _cast(key: str, value: Any, hint: Any) -> Any:
+    choices = get_args(hint)
+    if get_origin(hint) is Literal:
+        if value not in choices:
+            raise BadInput(f"The setting '{key}' is '{value}', but must be one of {', '.join(choices)}.")
+        return value
+    if get_origin(hint) is tuple:
+        allowed = get_args(choices[0])
+        items = tuple(value) if isinstance(value, list) else (value,)
+        wrong = [item for item in items if item not in allowed]
+        if wrong:
+            raise BadInput(f"The setting '{key}' holds '{wrong[0]}', but each entry must be one of {', '.join(allowed)}.")
+        return items
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise BadInput(f"The setting '{key}' is {value!r}, but must be of type {hint.__name__}.")
+    return value

@@ -1,0 +1,30 @@
+"""Documents of all processes as negatives for each."""
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+
+
+def gather_documents(
+    documents: Float[Tensor, "documents dim"], keys: Int[Tensor, " documents"]
+) -> tuple[Float[Tensor, "all dim"], Int[Tensor, " all"], int]:
+    """Return the documents and keys of every process, and where this process's own begin.
+
+    Gradients flow back to the process that made a document. Processes may hold different numbers of documents: the
+    shorter ones are padded for the exchange and cut after it.
+    """
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return documents, keys, 0
+    counts = [torch.zeros(1, dtype=torch.long, device=keys.device) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, torch.tensor([len(keys)], device=keys.device))
+    sizes = [int(count) for count in counts]
+    room = max(sizes) - len(keys)
+    padded = torch.cat([documents, documents.new_zeros(room, documents.shape[1])])
+    everyone = all_gather(padded)
+    all_keys = [torch.zeros(max(sizes), dtype=keys.dtype, device=keys.device) for _ in sizes]
+    dist.all_gather(all_keys, torch.cat([keys, keys.new_zeros(room)]))
+    joined = torch.cat([part[:size] for part, size in zip(everyone, sizes, strict=True)])
+    joined_keys = torch.cat([part[:size] for part, size in zip(all_keys, sizes, strict=True)])
+    return joined, joined_keys, sum(sizes[: dist.get_rank()])

@@ -1,0 +1,233 @@
+"""The training loop that all recipes share: set-up, steps, log, validation, resumable state, finished checkpoints."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import nn
+
+from workbench.errors import BadInput
+from workbench.models.backbone import Backbone
+from workbench.models.creation import save_backbone
+from workbench.models.formats.native import write_manifest
+from workbench.recipes.adapters import Adapters
+from workbench.recipes.batches import Encoder, Row, RowOrder, TrainBatch, loader, read_training_rows
+from workbench.recipes.config import TrainConfig
+from workbench.recipes.perception import warm_up
+from workbench.recipes.recipe import Report
+from workbench.recipes.run_state import RunState
+from workbench.recipes.setup import make_backbone
+
+StepMaker = Callable[[Backbone], nn.Module]
+
+
+def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resume: bool, report: Report) -> Path:
+    """Train as `config` says and return the folder of the finished checkpoint."""
+    folder = Path(config.output.folder)
+    state = RunState(folder)
+    if state.exists() and not resume:
+        raise BadInput(f"'{folder}' already holds a run; add --resume to go on with it, or choose another --out.")
+    accelerator = Accelerator(
+        mixed_precision="bf16" if config.optimiser.precision == "bf16" else "no",
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    say: Report = report if accelerator.is_main_process else lambda line: None
+    rows = read_training_rows(Path(config.data.train))
+    backbone = make_backbone(config, rows).to_device(accelerator.device)
+    adapters = Adapters.attach(backbone, config.model.lora_rank)
+    encoder = Encoder(backbone.processor, backbone.ids, config.data, Path(config.data.train).parent, config.optimiser.seed)
+    start = state.load_weights(backbone) if resume and state.exists() else 0
+    if config.perception.steps and not state.exists():
+        warm_up(backbone, rows, encoder, config.perception, config.optimiser.seed, say)
+    run = _Run(recipe, config, accelerator, backbone, adapters, encoder, state, say)
+    return run.train(make_step(backbone), rows, start)
+
+
+class _Run:
+    """One run in progress; exists so that its parts can share what they all need."""
+
+    def __init__(
+        self,
+        recipe: str,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        backbone: Backbone,
+        adapters: Adapters,
+        encoder: Encoder,
+        state: RunState,
+        say: Report,
+    ) -> None:
+        self.recipe = recipe
+        self.config = config
+        self.accelerator = accelerator
+        self.backbone = backbone
+        self.adapters = adapters
+        self.encoder = encoder
+        self.state = state
+        self.say = say
+        self.best: dict[str, float] = {}
+
+    def train(self, step_module: nn.Module, rows: Sequence[Row], start: int) -> Path:
+        """Run the steps from `start` on and write the checkpoint."""
+        settings = self.config.optimiser
+        if self.config.model.gradient_checkpointing:
+            self.backbone.model.gradient_checkpointing_enable()
+        if self.config.model.freeze_vision:
+            for parameter in self.backbone.family.vision_parameters(self.backbone.model):
+                parameter.requires_grad_(False)
+        optimiser = self._optimiser()
+        if start:
+            self.state.load_optimiser(optimiser, self.backbone)
+        else:
+            self._save(0, optimiser)
+        module, optimiser = self.accelerator.prepare(step_module, optimiser)
+        order = self._order(rows, start)
+        held_out = self._held_out()
+        module.train()
+        begun, seen = time.monotonic(), 0
+        for offset, batch in enumerate(loader(rows, self.encoder, order, workers=self.config.data.workers)):
+            step = start + offset
+            values = self._step(module, optimiser, batch, step)
+            seen += len(batch.positive) * self.accelerator.num_processes
+            done = step + 1
+            if done % self.config.output.log_every == 0 or done == settings.steps:
+                self._log(done, values, seen / (time.monotonic() - begun), begun, start)
+            if held_out and (done % self.config.output.validate_every == 0 or done == settings.steps):
+                self._validate(module, held_out, done)
+            if done % self.config.output.save_every == 0 or done == settings.steps:
+                self._save(done, optimiser)
+            if done == round(settings.steps * self.config.output.early_at):
+                self._export("early", done)
+        return self._export("checkpoint", settings.steps)
+
+    def _step(self, module: nn.Module, optimiser: Any, batch: TrainBatch, step: int) -> dict[str, float]:
+        settings = self.config.optimiser
+        rate = _rate(step, settings.steps, settings.warmup) * settings.learning_rate
+        frozen = step < self.config.model.freeze_vision_steps
+        for group in optimiser.param_groups:
+            group["lr"] = rate * group["scale"] * (0.0 if frozen and group["vision"] else 1.0)
+        contexts = self.config.model.contexts
+        draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step * 1009 + self.accelerator.process_index)
+        limits = self._limits(len(batch.positive), draw)
+        values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits)
+        optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(values["loss"])
+        norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.clip)
+        if not math.isfinite(values["loss"].item()):
+            raise BadInput(f"The loss became {values['loss'].item()} at step {step + 1}; lower optimiser.learning_rate.")
+        optimiser.step()
+        return {**{name: value.item() for name, value in values.items()}, "gradient": float(norm or 0.0), "rate": rate}
+
+    def _limits(self, batch: int, draw: torch.Generator) -> torch.Tensor | None:
+        share, n_think = self.config.loss.truncation, self.backbone.layout.n_think
+        if not share or not n_think:
+            return None
+        limits = torch.randint(0, n_think, (batch,), generator=draw)
+        keep = torch.rand(batch, generator=draw) >= share
+        return torch.where(keep, torch.full_like(limits, n_think), limits).to(self.accelerator.device)
+
+    def _optimiser(self) -> torch.optim.AdamW:
+        vision = {id(p) for p in self.backbone.family.vision_parameters(self.backbone.model)}
+        settings = self.config.optimiser
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for parameter in self.backbone.model.parameters():
+            if parameter.requires_grad:
+                groups.setdefault((id(parameter) in vision, parameter.ndim > 1), []).append(parameter)
+        return torch.optim.AdamW(
+            [
+                {
+                    "params": members,
+                    "vision": is_vision,
+                    "scale": settings.vision_scale if is_vision else 1.0,
+                    "weight_decay": settings.weight_decay if is_matrix else 0.0,
+                }
+                for (is_vision, is_matrix), members in sorted(groups.items())
+            ],
+            lr=settings.learning_rate,
+            betas=(0.9, 0.98),
+        )
+
+    def _order(self, rows: Sequence[Row], start: int) -> RowOrder:
+        settings = self.config.optimiser
+        return RowOrder(
+            [len(row["query"]) + len(row["reasoning"]) for row in rows],
+            batch=settings.batch,
+            seed=settings.seed,
+            start=start,
+            stop=settings.steps,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+
+    def _held_out(self) -> list[TrainBatch]:
+        path = self.config.data.validation
+        if not path:
+            return []
+        rows = read_training_rows(Path(path), limit=self.config.data.validation_rows)
+        encoder = Encoder(
+            self.encoder.processor, self.encoder.ids, self.config.data, Path(path).parent, self.config.optimiser.seed
+        )
+        size = self.config.optimiser.batch
+        return [encoder(list(enumerate(rows[at : at + size]))) for at in range(0, len(rows), size)]
+
+    def _validate(self, module: nn.Module, held_out: Sequence[TrainBatch], done: int) -> None:
+        module.eval()
+        totals: dict[str, float] = {}
+        with torch.no_grad():
+            for batch in held_out:
+                values = module(batch.to(self.accelerator.device), self.config.model.contexts[0], None)
+                for name, value in values.items():
+                    totals[name] = totals.get(name, 0.0) + value.item() / len(held_out)
+        module.train()
+        self.state.log({"step": done, "split": "validation", **totals})
+        shown = " ".join(f"{name} {totals[name]:.3f}" for name in ("text", "contrastive", "token_accuracy"))
+        self.say(
+            f"validation {done} {shown} thought_exact(teacher-forced) {totals['thought_exact']:.3f} "
+            f"batch_hit_at_1 {totals['batch_hit_at_1']:.3f}"
+        )
+
+    def _log(self, done: int, values: dict[str, float], rate: float, begun: float, start: int) -> None:
+        steps = self.config.optimiser.steps
+        left = (time.monotonic() - begun) / max(done - start, 1) * (steps - done)
+        self.state.log({"step": done, "split": "train", "samples_per_second": rate, **values})
+        parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "text", "contrastive", "readout") if name in values)
+        self.say(f"step {done}/{steps} {parts} accuracy {values['token_accuracy']:.3f} {rate:.0f} samples/s {left / 60:.0f} min left")
+
+    def _save(self, done: int, optimiser: Any) -> None:
+        if self.accelerator.is_main_process:
+            self.state.save(done, self.backbone, optimiser, self.config.to_json())
+        self.accelerator.wait_for_everyone()
+
+    def _export(self, name: str, done: int) -> Path:
+        target = self.state.folder / name
+        if self.accelerator.is_main_process:
+            dtype = getattr(torch, self.config.output.store_dtype)
+            with self.adapters.merged(), self.state.replacing(target) as folder:
+                save_backbone(self.backbone, folder, dtype=dtype)
+                write_manifest(folder, self.backbone, self._about(done))
+            self.say(f"wrote {target}")
+        self.accelerator.wait_for_everyone()
+        return target
+
+    def _about(self, done: int) -> dict[str, Any]:
+        config = json.loads(json.dumps(self.config.to_json()))
+        return {
+            "title": self.config.output.title or self.recipe,
+            "recipe": self.recipe,
+            "step": done,
+            "steps": self.config.optimiser.steps,
+            "knows": self.config.output.knows,
+            "config": {key: config[key] for key in ("model", "loss", "optimiser", "perception")},
+        }
+
+
+def _rate(step: int, steps: int, warmup: int) -> float:
+    """Learning rate as a share of its peak: linear up, cosine down to a tenth."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -1,0 +1,89 @@
+"""What a training run keeps on disk so that it can go on after a stop: weights, optimiser, step, log."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from workbench.errors import BadInput
+from workbench.models.backbone import Backbone
+
+
+@final
+class RunState:
+    """The folder of one run. State is written beside its place and renamed, so a stop leaves the old or the new one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._state = folder / "state"
+
+    def exists(self) -> bool:
+        """Whether there is a state to go on from."""
+        return (self._state / "state.json").is_file()
+
+    def save(self, step: int, backbone: Backbone, optimiser: Any, config: dict[str, Any]) -> None:
+        """Write weights, optimiser moments and step."""
+        with self.replacing(self._state) as folder:
+            save_file({name: value.contiguous() for name, value in _weights(backbone).items()}, folder / "model.safetensors")
+            moments = {}
+            for name, parameter in backbone.model.named_parameters():
+                for key, value in optimiser.state.get(parameter, {}).items():
+                    moments[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
+            save_file(moments, folder / "optimiser.safetensors")
+            (folder / "state.json").write_text(json.dumps({"step": step, "config": config}, indent=2), encoding="utf-8")
+
+    def load_weights(self, backbone: Backbone) -> int:
+        """Load the weights into the backbone and return the step they are from."""
+        weights = load_file(self._state / "model.safetensors")
+        mine = _weights(backbone)
+        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in mine.items()}:
+            raise BadInput(f"The run in '{self.folder}' has a model of another shape; resume it with the settings it began with.")
+        with torch.no_grad():
+            for name, value in mine.items():
+                value.copy_(weights[name])
+        return int(json.loads((self._state / "state.json").read_text(encoding="utf-8"))["step"])
+
+    def load_optimiser(self, optimiser: Any, backbone: Backbone) -> None:
+        """Load the optimiser's moments."""
+        moments = load_file(self._state / "optimiser.safetensors")
+        for name, parameter in backbone.model.named_parameters():
+            if f"step/{name}" in moments:
+                optimiser.state[parameter] = {
+                    key: moments[f"{key}/{name}"].to(parameter.device if key != "step" else "cpu")
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                }
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Add one line to log.jsonl."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(record) + "\n")
+
+    @contextlib.contextmanager
+    def replacing(self, target: Path) -> Iterator[Path]:
+        """Give a new folder that takes the place of `target` when the block ends without an error."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.new-{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        try:
+            yield fresh
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        old = target.with_name(f".{target.name}.old-{os.getpid()}")
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _weights(backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Every parameter once, by name (tied ones under their first name)."""
+    return dict(backbone.model.named_parameters())

@@ -1,0 +1,41 @@
+"""The backbone that a run starts from: any Qwen2-VL checkpoint given a layout, or a small random one."""
+
+from collections.abc import Iterator, Sequence
+
+from workbench.models.backbone import Backbone
+from workbench.models.creation import SmallSize, give_layout, load_base, small_backbone, small_tokenizer
+from workbench.models.layout import tte_flash
+from workbench.recipes.batches import Row
+from workbench.recipes.config import ModelSettings, TrainConfig
+
+
+def make_backbone(config: TrainConfig, rows: Sequence[Row]) -> Backbone:
+    """Load or make the model of `config` and add the think and embed tokens."""
+    settings = config.model
+    if settings.backbone:
+        model, processor = load_base(settings.backbone)
+    else:
+        model, processor = small_backbone(_size(settings), small_tokenizer(_texts(rows)), seed=config.optimiser.seed)
+    layout = tte_flash(settings.think, contexts=settings.contexts)
+    return give_layout(model, processor, layout, seed=config.optimiser.seed)
+
+
+def _size(settings: ModelSettings) -> SmallSize:
+    return SmallSize(
+        width=settings.width,
+        layers=settings.layers,
+        heads=settings.heads,
+        key_value_heads=settings.key_value_heads,
+        mlp=settings.mlp,
+        vision_width=settings.vision_width,
+        vision_layers=settings.vision_layers,
+        vision_heads=settings.vision_heads,
+    )
+
+
+def _texts(rows: Sequence[Row], limit: int = 20_000) -> Iterator[str]:
+    for row in rows[:limit]:
+        yield row["query"]
+        yield row["reasoning"]
+        yield row["target"].get("text") or ""
+

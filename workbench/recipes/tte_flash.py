@@ -1,0 +1,89 @@
+"""TTE-Flash (arXiv 2605.16638): think tokens under a CoT-generation loss, then embed tokens under a contrastive loss.
+
+Both come from one pass over one sequence: query, K learned think tokens, embed tokens, and the reasoning text, which sees
+only the thoughts (`latents_only`) or the query as well. Queries and documents share all weights. Loss weights, schedule
+and data of the paper are not public; each is a setting here.
+"""
+
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from workbench.models.backbone import Backbone
+from workbench.models.sequence import Packed, visibility
+from workbench.recipes.batches import TrainBatch
+from workbench.recipes.config import LossSettings, TrainConfig
+from workbench.recipes.gathering import gather_documents
+from workbench.recipes.loop import run_training
+from workbench.recipes.objectives import info_nce, readout_loss, text_loss
+from workbench.recipes.recipe import RECIPES, Recipe, Report
+from workbench.types import Context
+
+
+@final
+class TteFlashStep(nn.Module):
+    """Forward pass and losses of one batch. The backbone's model is a submodule, so that wrappers see its weights."""
+
+    def __init__(self, backbone: Backbone, loss: LossSettings) -> None:
+        super().__init__()
+        self.model = backbone.model
+        self.backbone = backbone
+        self.loss = loss
+
+    def forward(self, batch: TrainBatch, context: Context, limits: Tensor | None) -> dict[str, Tensor]:
+        """Return `loss`, its parts, and counts for metrics."""
+        backbone, queries = self.backbone, batch.queries
+        mask = visibility(queries, backbone.layout, context, limits)
+        hidden = backbone.run(backbone.inputs(queries), queries.positions, mask)
+        documents = self._documents(batch)
+        everyone, keys, offset = gather_documents(documents, batch.keys)
+        found = backbone.pool(hidden[:, queries.embed])
+        excluded = (keys[None, :] == batch.keys[batch.positive][:, None]).clone()
+        positive = batch.positive + offset
+        excluded[torch.arange(len(positive)), positive] = False
+        head = backbone.family.head(backbone.model)
+        written = head(hidden[:, queries.text])
+        parts = {
+            "text": text_loss(written, batch.labels),
+            "contrastive": info_nce(found, everyone, positive, excluded, self.loss.temperature),
+        }
+        if self.loss.readout:
+            parts["readout"] = readout_loss(head(hidden[:, queries.think]), batch.labels, batch.parts)
+        total = sum((getattr(self.loss, name) * value for name, value in parts.items()), start=found.new_zeros(()))
+        right = (written.argmax(-1) == batch.labels) | (batch.labels < 0)
+        return {
+            "loss": total,
+            **{name: value.detach() for name, value in parts.items()},
+            "token_accuracy": right[batch.labels >= 0].float().mean(),
+            "thought_exact": right.all(dim=1).float().mean(),
+            "batch_hit_at_1": ((found @ everyone.T).masked_fill(excluded, -2).argmax(1) == positive).float().mean(),
+        }
+
+    def _documents(self, batch: TrainBatch) -> Float[Tensor, "documents dim"]:
+        return torch.cat([self._embed(part) for part in (batch.texts, batch.images) if part is not None])
+
+    def _embed(self, packed: Packed) -> Float[Tensor, "documents dim"]:
+        mask = visibility(packed, self.backbone.layout, "latents_only")
+        hidden = self.backbone.run(self.backbone.inputs(packed), packed.positions, mask)
+        return self.backbone.pool(hidden[:, packed.embed])
+
+
+@RECIPES.register("tte-flash")
+@final
+class TteFlash(Recipe):
+    """Joint training of thoughts and embedding in one pass with shared weights."""
+
+    name = "tte-flash"
+    about = "think tokens learn to write the reasoning, embed tokens learn to find the target; one pass, shared weights"
+    reference = "TTE-Flash, arXiv 2605.16638"
+
+    def train(self, config: TrainConfig, *, resume: bool, report: Report) -> Path:
+        """Train and return the finished checkpoint's folder."""
+
+        def step(backbone: Backbone) -> Any:
+            return TteFlashStep(backbone, config.loss)
+
+        return run_training(self.name, config, step, resume=resume, report=report)
