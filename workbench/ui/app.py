@@ -1,0 +1,103 @@
+"""The app: places the pages that are built, and says how it is served. It knows no page's inside."""
+
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from workbench.assets import assets_dir, examples
+from workbench.errors import WorkbenchError
+from workbench.runner import Session
+from workbench.samples import make_sample
+from workbench.ui.desk import Desk
+from workbench.ui.explore import place_explore
+from workbench.ui.theme import make_theme, read_style
+
+MAX_UPLOAD = "25mb"
+_HEADER = """
+<h1>Thinkscope</h1>
+<p>Some embedding models think before they embed, in hidden states instead of words. Thinkscope reads those states back
+as text, shows what they look at in the image, and says how far the text can be trusted.</p>
+<p class="ts-notice">The bundled model was trained only on Shapes, a small world of coloured shapes. Other images run too,
+but their thoughts will be nonsense.</p>
+"""
+_log = logging.getLogger(__name__)
+
+
+def build_app(session: Session, folders: Sequence[Path] = ()) -> gr.Blocks:
+    """Build the pages over one session.
+
+    Args:
+        session: runs the models.
+        folders: checkpoint folders offered beside the bundled ones.
+
+    Raises:
+        BadCheckpoint: for a folder that is no checkpoint.
+    """
+    desk = Desk(session, folders)
+    with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as app:
+        gr.HTML(_HEADER, elem_id="ts-header")
+        with gr.Tabs(), gr.Tab("Explore", id="explore"):
+            place_explore(desk)
+    app.queue(max_size=32)
+    return app
+
+
+def serve(
+    folders: Sequence[Path] = (),
+    *,
+    session: Session | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = 7860,
+    block: bool = True,
+) -> tuple[gr.Blocks, str]:
+    """Start the app and load the first checkpoint in the background; returns the app and its address when not blocking.
+
+    Raises:
+        BadCheckpoint: for a folder that is no checkpoint.
+        OSError: when the port is taken.
+    """
+    session = session or Session()
+    app = build_app(session, folders)
+    options = launch_options()
+    _, address, _ = app.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **options)
+    threading.Thread(target=warm, args=(Desk(session, folders),), name="warm", daemon=True).start()
+    if block:
+        app.block_thread()
+    return app, address
+
+
+def launch_options() -> dict[str, Any]:
+    """How the app is served: to this machine only, without history, telemetry or anything fetched from outside."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    return {
+        "share": False,
+        "strict_cors": True,
+        "max_file_size": MAX_UPLOAD,
+        "allowed_paths": [str(assets_dir() / "examples")],
+        "run_history": False,
+        "enable_monitoring": False,
+        "footer_links": ["gradio"],
+        "ssr_mode": False,
+        "show_error": False,
+        "state_session_capacity": 200,
+        "theme": make_theme(),
+        "css": read_style("page.css"),
+    }
+
+
+def warm(desk: Desk) -> None:
+    """Load the first checkpoint and ask it the first example, so that the first click is as fast as any other."""
+    offered = examples()
+    if desk.first_checkpoint is None or not offered:
+        return
+    try:
+        sample = make_sample([offered[0].image], offered[0].query)
+        desk.session.inspect(sample, checkpoint=desk.path_of(desk.first_checkpoint), candidates=desk.default_candidates)
+    except WorkbenchError as error:
+        # Not hidden: the first click on the page meets the same error and shows it.
+        _log.warning("The checkpoint could not be loaded ahead: %s", error)

@@ -1,0 +1,96 @@
+"""What all tabs of one running app share: the session, the checkpoints on offer, and the results that are shown.
+
+Only ids travel to the browser and back; the results themselves stay here.
+"""
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from workbench.assets import DEFAULT_CHECKPOINT, assets_dir, bundled_checkpoints, resolve_checkpoint
+from workbench.errors import BadInput, UnknownName
+from workbench.inspection import Inspection
+from workbench.runner import Session
+from workbench.samples import Candidate, read_candidates
+
+MAX_KEPT = 32
+
+
+class Shelf:
+    """The latest results by id; safe to share between threads."""
+
+    def __init__(self, max_kept: int = MAX_KEPT) -> None:
+        self._max_kept = max_kept
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Inspection] = OrderedDict()
+
+    def put(self, inspection: Inspection) -> str:
+        """Keep a result and return its id, which is made from what was asked: the same question has the same id."""
+        asked = [
+            inspection.trace.provenance.weights_sha256,
+            inspection.sample.id,
+            [[name, repr(result.parameters)] for name, result in inspection.results.items()],
+            [row.candidate.text for row in inspection.ranking],
+        ]
+        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+        with self._lock:
+            self._kept[key] = inspection
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._max_kept:
+                self._kept.popitem(last=False)
+        return key
+
+    def get(self, key: object) -> Inspection:
+        """Return a kept result. Raises BadInput when it was pushed out, or when the id was never given."""
+        with self._lock:
+            found = self._kept.get(key) if isinstance(key, str) else None
+        if found is None:
+            raise BadInput("This result is no longer in memory; press 'Read the thought' again.")
+        return found
+
+
+class Desk:
+    """One app's session, checkpoints and shelf.
+
+    Args:
+        session: runs the models.
+        folders: checkpoint folders offered beside the bundled ones.
+
+    Raises:
+        BadCheckpoint: for a folder that is no checkpoint.
+    """
+
+    def __init__(self, session: Session, folders: Sequence[Path] = ()) -> None:
+        self.session = session
+        self.shelf = Shelf()
+        self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])
+        self.default_candidates: tuple[Candidate, ...] = _shipped_candidates()
+
+    @property
+    def first_checkpoint(self) -> str | None:
+        """The name that is chosen when the page opens; None when there is nothing to choose."""
+        if DEFAULT_CHECKPOINT in self.checkpoints:
+            return DEFAULT_CHECKPOINT
+        return next(iter(self.checkpoints), None)
+
+    def path_of(self, name: object) -> str:
+        """The folder behind a name that the page offered. Raises UnknownName for any other."""
+        if not isinstance(name, str) or name not in self.checkpoints:
+            raise UnknownName("checkpoint", str(name)[:100], self.checkpoints)
+        return str(self.checkpoints[name])
+
+
+def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    found = dict(bundled_checkpoints())
+    for folder in folders:
+        taken = folder.name in found and found[folder.name] != folder
+        found[str(folder) if taken else folder.name] = folder
+    return found
+
+
+def _shipped_candidates() -> tuple[Candidate, ...]:
+    path = assets_dir() / "examples" / "candidates.txt"
+    return read_candidates(path) if path.is_file() else ()

@@ -1,0 +1,158 @@
+"""An inspection as the script on the page takes it: one JSON object of words, numbers and packed maps.
+
+The script enters every string as text, so nothing is escaped here; `<` is written as an escape only so that no reader of
+the raw value mistakes it for markup.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from workbench.inspection import Inspection
+from workbench.types import ProbeResult
+from workbench.ui.maps import REDUCTIONS, head_maps, pack, reduced_maps, sends_heads
+from workbench.ui.pictures import data_uri
+from workbench.ui.sentences import about_thought, card_facts, control, metric_rows, stage_name, warnings
+
+CARD_WORDS = 3
+LENS_WORDS = 5
+SHOWN_CANDIDATES = 10
+
+
+def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
+    """Describe an inspection for the page.
+
+    Args:
+        inspection: what to show.
+        key: id under which the shelf keeps it.
+        candidates_from: ends the sentence "out of 240 texts ...", for example " of the Shapes world".
+
+    Raises:
+        BadInput: when an image file of the sample has gone or changed.
+    """
+    trace, lens = inspection.trace, inspection.results.get("lens")
+    view = {
+        "id": key,
+        "layers": trace.attention.shape[0],
+        "heads": trace.attention.shape[1],
+        "warnings": warnings(inspection),
+        "thought": _thought(inspection),
+        "images": _images(inspection),
+        "tokens": _tokens(inspection),
+        "lens": None if lens is None else _lens(lens),
+        "ranking": _ranking(inspection, candidates_from),
+        "card": {
+            "title": inspection.card.title,
+            "description": inspection.card.description,
+            "knows": inspection.card.knows,
+            "metrics": metric_rows(inspection.card),
+            "facts": card_facts(inspection),
+        },
+        "seconds": [[stage_name(name), seconds] for name, seconds in inspection.seconds.items()],
+    }
+    return json.dumps(view, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+
+
+def head_planes(inspection: Inspection, head: int) -> list[str]:
+    """One head's packed maps, one entry for each image."""
+    maps = head_maps(inspection.trace, head)
+    return [pack(maps, grid) for grid in inspection.trace.grids]
+
+
+def _thought(inspection: Inspection) -> dict[str, Any] | None:
+    result = inspection.results.get("decode")
+    if result is None:
+        return None
+    confidence = result.measure("word_probability")
+    words = confidence.coords.get("word", ())
+    found = {measure.name: measure for measure in result.measures}
+    dependence = found.get("image_dependence")
+    # The words are scored again for the control; a tokenizer that cuts them otherwise gives other words.
+    matches = dependence is not None and dependence.coords.get("word") == words
+    return {
+        "words": [
+            {
+                "text": str(word),
+                "p": _number(confidence.values[i]),
+                "dependence": _number(dependence.values[i]) if matches and dependence is not None else None,
+            }
+            for i, word in enumerate(words)
+        ],
+        "about": about_thought(result),
+        "control": control(result),
+    }
+
+
+def _images(inspection: Inspection) -> list[dict[str, Any]]:
+    trace = inspection.trace
+    planes = {name: reduced_maps(trace, name) for name in REDUCTIONS}
+    every: dict[str, np.ndarray] = dict(planes)
+    if sends_heads(trace):
+        every |= {str(head): head_maps(trace, head) for head in range(trace.attention.shape[1])}
+    return [
+        {
+            "src": data_uri(ref),
+            "name": ref.name,
+            "width": ref.width,
+            "height": ref.height,
+            "rows": grid.rows,
+            "cols": grid.cols,
+            "planes": {name: pack(maps, grid) for name, maps in every.items()},
+        }
+        for ref, grid in zip(inspection.sample.images, trace.grids, strict=True)
+    ]
+
+
+def _tokens(inspection: Inspection) -> list[dict[str, Any]]:
+    """The K think tokens, then the embed token."""
+    shares, lens = _image_shares(inspection), inspection.results.get("lens")
+    entropies = None if lens is None else lens.measure("entropy").values[-1]
+    tokens: list[dict[str, Any]] = []
+    for k in range(inspection.trace.n_think):
+        spread = None if entropies is None else f"spread over ≈{np.exp(entropies[k]):.1f} words"
+        words = [] if lens is None else _words(lens, -1, k, CARD_WORDS)
+        note = "" if lens is not None else "Its state cannot be read as words here."
+        tokens.append({"label": f"Thought {k + 1}", "words": words, "spread": spread, "share": shares[k], "note": note})
+    note = "What the final embedding itself looks at, beside the thoughts."
+    return [*tokens, {"label": "Embedding", "words": [], "spread": None, "share": shares[-1], "note": note}]
+
+
+def _image_shares(inspection: Inspection) -> list[float]:
+    result = inspection.results.get("attention")
+    if result is None:
+        return [0.0] * (inspection.trace.n_think + 1)
+    share = result.measure("share")
+    parts = [i for i, part in enumerate(share.coords["part"]) if str(part).startswith("image")]
+    return [_number(value) for value in share.values[:, parts].sum(axis=1)]
+
+
+def _lens(result: ProbeResult) -> dict[str, Any]:
+    coords = result.measure("entropy").coords
+    n_layers, n_think = len(coords["layer"]), len(coords["think"])
+    return {
+        "layers": list(coords["layer"]),
+        "columns": [f"Thought {k + 1}" for k in range(n_think)],
+        "cells": [[_words(result, layer, k, LENS_WORDS) for k in range(n_think)] for layer in range(n_layers)],
+    }
+
+
+def _words(lens: ProbeResult, layer: int, think: int, most: int) -> list[tuple[str, float]]:
+    words, probabilities = lens.measure("word").values, lens.measure("probability").values
+    top = zip(words[layer, think, :most], probabilities[layer, think, :most], strict=True)
+    return [(str(word).strip() or "␣", _number(p)) for word, p in top]
+
+
+def _ranking(inspection: Inspection, candidates_from: str) -> dict[str, Any] | None:
+    if not inspection.ranking:
+        return None
+    rows = [
+        {"rank": row.rank, "text": row.candidate.text or row.candidate.id, "score": _number(row.score)}
+        for row in inspection.ranking[:SHOWN_CANDIDATES]
+    ]
+    return {"rows": rows, "total": len(inspection.ranking), "source": candidates_from}
+
+
+def _number(value: Any) -> float:
+    """A float that JSON can hold, short enough not to weigh on the page."""
+    return float(f"{float(value):.6g}")

@@ -1,0 +1,114 @@
+"""What the page says in plain words: numbers, checks and cards put into sentences. Pure functions of results."""
+
+from workbench.assets import CheckpointCard
+from workbench.inspection import Inspection
+from workbench.types import ProbeResult
+
+_CLEAR = 3.0
+"""Nats by which the text must be likelier under its own thought to be called dependent on it: a factor of 20."""
+_WORD_DEPENDS = 1.0
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_METRICS = {
+    "thought_exact": "thoughts with every object, colour, shape and place right",
+    "answer_exact": "right answer in the thought",
+    "hit_at_1": "right candidate ranked first",
+    "swapped_thought_exact": "control: right thoughts when another sample's thought is put in (should be near chance)",
+}
+_STAGES = {
+    "load": "loading the checkpoint",
+    "trace": "reading image and question",
+    "controls": "reading control samples",
+    "thought": "writing the thought",
+    "decode": "testing the thought against others",
+    "attention": "measuring attention",
+    "lens": "reading the think tokens as words",
+    "candidates": "ranking the candidates",
+    "total": "in all",
+}
+# Said by `control` in its own words.
+_SAID_ELSEWHERE = ("swapped thought",)
+
+
+def about_thought(result: ProbeResult) -> str:
+    """What the decoder was allowed to see, in one sentence."""
+    if str(result.measure("context").values) == "latents_only":
+        return "Written by the model's own generation head from the think tokens alone: it saw neither the image nor the question."
+    return "Written by the model's own generation head from the think tokens and the question; it did not see the image directly."
+
+
+def control(result: ProbeResult) -> dict[str, str] | None:
+    """How much the text depends on this very image: the swapped-thought control in one sentence, and how clear it is."""
+    found = {measure.name: measure for measure in result.measures}
+    if "total_image_dependence" not in found:
+        return {
+            "level": "weak",
+            "text": "Control: not tested, because there was no other sample to swap thoughts with.",
+        }
+    total, words = float(found["total_image_dependence"].values), found["image_dependence"].values
+    depend = f"{int((words > _WORD_DEPENDS).sum())} of its {len(words)} words depend on it"
+    if total > _CLEAR:
+        text = (
+            f"Control: with the thoughts of other images put in place of this one's, the same text becomes {_times(total)} "
+            f"less likely. So it was read from this image's thought; {depend}, the rest would be guessed anyway."
+        )
+        return {"level": "clear", "text": text}
+    if total > 0:
+        text = f"Control: with the thoughts of other images the same text is almost as likely ({_times(total)} less)."
+    else:
+        text = "Control: with the thoughts of other images the same text is as likely or likelier."
+    return {"level": "weak", "text": f"{text} Take it as a guess, not as something read from this image."}
+
+
+def warnings(inspection: Inspection) -> list[str]:
+    """Failed checks, probes that did not run and what was changed on the way, as sentences."""
+    failed = [
+        f"Check failed, {check.name}: {check.about}."
+        for result in inspection.results.values()
+        for check in result.checks
+        if not check.passed and check.name not in _SAID_ELSEWHERE
+    ]
+    skipped = [f"Not measured ({name}): {reason}" for name, reason in inspection.skipped.items()]
+    return [*failed, *skipped, *inspection.notes]
+
+
+def metric_rows(card: CheckpointCard) -> list[dict[str, str]]:
+    """The card's measurements as texts, known ones in plain words and in a fixed order."""
+    names = [name for name in _METRICS if name in card.metrics]
+    names += [name for name in card.metrics if name not in _METRICS]
+    return [
+        {
+            "name": _METRICS.get(name, name.replace("_", " ")),
+            "value": f"{metric.value:.1%}",
+            "interval": f"{metric.low:.1%} – {metric.high:.1%} of {metric.n:,}",
+        }
+        for name in names
+        for metric in [card.metrics[name]]
+    ]
+
+
+def card_facts(inspection: Inspection) -> list[tuple[str, str]]:
+    """Size and origin of the model that made a result."""
+    info, made = inspection.info, inspection.trace.provenance
+    return [
+        ("model", f"{info.n_parameters / 1e6:,.1f} million parameters, {info.n_layers} layers of {info.n_heads} heads"),
+        ("think tokens", f"{info.n_think}"),
+        ("embedding", f"{info.dim} numbers"),
+        ("family and format", f"{made.family}, {made.format}"),
+        ("ran on", f"{made.device}, {made.dtype}"),
+        ("weights (SHA-256)", made.weights_sha256[:16]),
+    ]
+
+
+def stage_name(name: str) -> str:
+    """A stage of the run in plain words."""
+    return _STAGES.get(name, name)
+
+
+def _times(nats: float) -> str:
+    """A factor e^nats in words."""
+    tens = nats / 2.302585
+    if tens < 1:
+        return f"{2.718282**nats:.1f} times"
+    if tens < 4:
+        return f"{round(10**tens, -1 if tens >= 2 else 0):,.0f} times"
+    return f"about 10{str(round(tens)).translate(_SUPERSCRIPT)} times"

@@ -1,0 +1,59 @@
+// Numbers: unpacking what the server sent, and turning it into colours. Nothing here touches the page.
+
+const WORST = [0, 0, 0];
+
+/** Base64 of little-endian float16 values -> Float32Array. */
+function unpackHalf(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const halves = new Uint16Array(bytes.buffer);
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i += 1) {
+    const exponent = (halves[i] >> 10) & 0x1f;
+    const fraction = halves[i] & 0x3ff;
+    values[i] = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
+  }
+  return values;
+}
+
+/** One map per row (think tokens, then the embed token) of a plane (depths rows patches); depth 0 is all layers together. */
+function mapsOf(plane, depth, rows, patches) {
+  return Array.from({ length: rows }, (_, row) => {
+    const start = (depth * rows + row) * patches;
+    return plane.subarray(start, start + patches);
+  });
+}
+
+function largest(maps) {
+  let top = 0;
+  for (const map of maps) for (const value of map) if (value > top) top = value;
+  return top;
+}
+
+// Viridis, nine stops: dark means little, bright means much, and it survives colour blindness and grey printing.
+const VIRIDIS = [
+  [68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50],
+  [253, 231, 37],
+];
+
+function viridis(t) {
+  const at = Math.min(Math.max(t, 0), 1) * (VIRIDIS.length - 1);
+  const low = Math.min(Math.floor(at), VIRIDIS.length - 2);
+  return VIRIDIS[low].map((value, channel) => value + (VIRIDIS[low + 1][channel] - value) * (at - low));
+}
+
+/** RGBA of one patch. "colour" paints over the image; "spotlight" darkens what is not looked at. */
+function paint(t, style, opacity) {
+  if (style === "spotlight") return [...WORST, 255 * opacity * (1 - Math.sqrt(Math.max(t, 0)))];
+  return [...viridis(t), 255 * opacity * (0.08 + 0.92 * Math.sqrt(Math.max(t, 0)))];
+}
+
+function percent(share) {
+  const value = share * 100;
+  if (value > 0 && value < 0.1) return "<0.1%";
+  if (value < 10) return `${value.toFixed(1)}%`;
+  return value > 99 && value < 100 ? `${Math.min(value, 99.9).toFixed(1)}%` : `${Math.round(value)}%`;
+}
+
+function duration(seconds) {
+  return seconds < 0.0995 ? `${Math.max(1, Math.round(seconds * 1000))} ms` : `${seconds.toFixed(seconds < 10 ? 2 : 0)} s`;
+}

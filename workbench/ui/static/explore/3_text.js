@@ -1,0 +1,91 @@
+// The parts of a result that are words and tables.
+
+const BANDS = [
+  [0.95, "sure", "95% or more"],
+  [0.8, "likely", "80–95%"],
+  [0.5, "unsure", "50–80%"],
+  [0, "guess", "below 50%"],
+];
+
+function bandOf(probability) {
+  return BANDS.find(([low]) => probability >= low)[1];
+}
+
+function warningsPart(view) {
+  if (!view.warnings.length) return null;
+  return make("div", { class: "ts-warnings", role: "status", "data-testid": "warnings" }, view.warnings.map((text) => make("p", {}, text)));
+}
+
+function thoughtPart(view) {
+  const thought = view.thought;
+  if (!thought) return section("The decoded thought", null, make("p", {}, "This checkpoint has no generation head that reads its think tokens as text."));
+  const words = thought.words.map((word) =>
+    make("span", { class: `ts-word ts-${bandOf(word.p)}`, tabindex: "0", "data-tip": wordTip(word), "aria-label": `${word.text}, ${percent(word.p)}` }, word.text),
+  );
+  const legend = make("p", { class: "ts-legend" }, "How sure the model is of each word: ", BANDS.map(([, name, range]) => make("span", { class: `ts-word ts-${name}` }, range)));
+  const body = words.length ? words.flatMap((word) => [word, " "]) : ["The model ended its thought at once: there is no text."];
+  return section(
+    "The decoded thought",
+    thought.about,
+    make("p", { class: "ts-thought", "data-testid": "thought" }, body),
+    legend,
+    thought.control ? make("p", { class: `ts-control ts-control-${thought.control.level}`, "data-testid": "control" }, thought.control.text) : null,
+  );
+}
+
+function wordTip(word) {
+  const sure = `probability ${percent(word.p)}`;
+  if (word.dependence === null) return sure;
+  const times = Math.exp(word.dependence);
+  if (times >= 1000) return `${sure} · over 1,000 times likelier with this image's thought than with others`;
+  if (times >= 1.5) return `${sure} · ${times < 10 ? times.toFixed(1) : Math.round(times)} times likelier with this image's thought than with others`;
+  if (times > 0.67) return `${sure} · as likely with other images' thoughts`;
+  return `${sure} · likelier with other images' thoughts`;
+}
+
+function rankingPart(view) {
+  if (!view.ranking) return null;
+  const top = Math.max(...view.ranking.rows.map((row) => row.score), 1e-6);
+  const rows = view.ranking.rows.map((row) =>
+    make(
+      "tr",
+      {},
+      make("td", { class: "ts-number" }, String(row.rank)),
+      make("td", {}, row.text),
+      make("td", { class: "ts-bar-cell" }, make("span", { class: "ts-bar", style: `width:${Math.max(0, (row.score / top) * 100)}%` })),
+      make("td", { class: "ts-number" }, row.score.toFixed(3)),
+    ),
+  );
+  const head = make("tr", {}, ["#", "text", "", "cosine"].map((name) => make("th", {}, name)));
+  return section(
+    "Nearest candidates",
+    `What the final embedding is closest to, out of ${view.ranking.total} texts${view.ranking.source}. 1.000 is the same direction, 0 is unrelated.`,
+    make("table", { class: "ts-table", "data-testid": "ranking" }, make("thead", {}, head), make("tbody", {}, rows)),
+  );
+}
+
+function cardPart(view) {
+  const card = view.card;
+  const rows = card.metrics.map((metric) =>
+    make("tr", {}, make("td", {}, metric.name), make("td", { class: "ts-number" }, metric.value), make("td", { class: "ts-number ts-faint" }, metric.interval)),
+  );
+  const table = rows.length
+    ? make("table", { class: "ts-table" }, make("thead", {}, make("tr", {}, ["measured on unseen samples", "result", "95% interval"].map((name) => make("th", {}, name)))), make("tbody", {}, rows))
+    : make("p", { class: "ts-faint" }, "No measurement comes with this checkpoint.");
+  const facts = card.facts.map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+  return section(
+    `Checkpoint: ${card.title}`,
+    card.description,
+    card.knows ? make("p", {}, `Trained on: ${card.knows}`) : null,
+    table,
+    make("dl", { class: "ts-facts" }, facts),
+  );
+}
+
+function secondsPart(view) {
+  const slowest = Math.max(...view.seconds.map(([, value]) => value), 1e-6);
+  const rows = view.seconds.map(([name, value]) =>
+    make("tr", {}, make("td", {}, name), make("td", { class: "ts-bar-cell" }, make("span", { class: "ts-bar", style: `width:${(value / slowest) * 100}%` })), make("td", { class: "ts-number" }, duration(value))),
+  );
+  return section("Time taken", "Of the run that made this result; asking the same again is answered from memory.", make("table", { class: "ts-table" }, make("tbody", {}, rows)));
+}

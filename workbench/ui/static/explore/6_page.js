@@ -1,0 +1,53 @@
+// The component's life: wait for a result, build it, replace it. `element`, `props`, `server` and `watch` are Gradio's.
+
+let explorer = null;
+let latest = 0;
+
+function loadImage(source) {
+  return new Promise((resolve, reject) => {
+    const picture = new Image();
+    picture.onload = () => resolve(picture);
+    picture.onerror = () => reject(new Error("the image of the result cannot be shown"));
+    picture.src = source;
+  });
+}
+
+async function saveAs(kind, view, says) {
+  says.textContent = "Preparing the file …";
+  const answer = await server.export_file({ id: view.id, kind });
+  says.textContent = answer.error || "";
+  if (answer.error) return;
+  const link = make("a", { href: URL.createObjectURL(new Blob([answer.text], { type: answer.type })), download: answer.name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+function downloadsPart(view) {
+  const says = make("p", { class: "ts-faint", role: "status" });
+  const button = (kind, title) => make("button", { type: "button", class: "ts-button", "data-testid": `save-${kind}`, onclick: () => saveAs(kind, view, says) }, title);
+  return section("Keep this result", "JSON holds every number; the HTML report holds the pictures and opens anywhere.", make("div", { class: "ts-buttons" }, button("json", "Download JSON"), button("html", "Download HTML report")), says);
+}
+
+async function show() {
+  if (explorer) explorer.close();
+  explorer = null;
+  const root = element.querySelector(".ts-root");
+  if (!props.value) {
+    root.replaceChildren(make("div", { class: "ts-empty" }, make("p", {}, "Choose an example above, or give an image and a question, then press "), make("strong", {}, "Read the thought"), make("p", {}, "The thought, what it looks at and how sure it is will appear here.")));
+    return;
+  }
+  const view = JSON.parse(props.value);
+  const turn = (latest += 1);
+  for (const image of view.images) image.element = await loadImage(image.src);
+  if (turn !== latest) return; // a newer result came while this one's images were loading
+  explorer = new Explorer(view, server);
+  const parts = [warningsPart(view), thoughtPart(view), explorer.node, rankingPart(view), make("div", { class: "ts-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
+  root.replaceChildren(...parts.filter(Boolean));
+  root.dataset.ready = view.id;
+  explorer.draw();
+}
+
+watch("value", show);
+show();
