@@ -14,8 +14,7 @@ from workbench.types import Check, Measure, PatchGrid, ProbeResult, Trace
 from workbench.views import Bars, Heatmap, Note, Overlay, Panel
 
 _ROW_SUM = 1e-3
-_SINK_RATIO = 5.0
-_SINK_TOP = 0.1
+_SINK_RATIO, _SINK_TOP = 5.0, 0.1
 _NEARLY_EVEN = 0.98
 
 
@@ -33,9 +32,9 @@ class Attention(TraceProbe):
     is more than 5 times the image's median, and which is among the top tenth of the image for every row alike. The rule
     can miss sinks, and it marks a true object when every row attends to it.
 
-    It misleads as an explanation: attention is not attribution. A patch with much weight may carry a value vector that
-    changes nothing, and what an image token shows has been mixed with its neighbours by the vision tower. Rows that are
-    nearly even (`evenness` near 1) say nothing at all, however vivid a map scaled for itself may look.
+    It misleads as an explanation: attention is not attribution. A patch with much weight may carry a value that changes
+    nothing, and the vision tower has mixed each patch with its neighbours. A nearly even row (`evenness` near 1) says
+    nothing at all, however vivid a map scaled for itself may look.
     """
 
     name = "attention"
@@ -47,9 +46,7 @@ class Attention(TraceProbe):
     head: Annotated[int, Control(help="One head, counted from 1; 0 reduces over the heads.", low=0)] = 0
     reduce: Annotated[
         Literal["mean", "max", "top"],
-        Control(
-            help="How heads become one map: their mean, their largest value, or the mean of those most on the image."
-        ),
+        Control(help="How heads become one map: mean, largest value, or mean of the heads most on the image."),
     ] = "mean"
     top_heads: Annotated[int, Control(help="How many heads 'top' takes, over all chosen layers.", low=1)] = 4
     drop_sinks: Annotated[bool, Control(help="Set sink patches to 0 in the maps; shares stay as they are.")] = False
@@ -84,16 +81,14 @@ class Attention(TraceProbe):
         names = {measure.name for measure in result.measures}
         images = [number for number in range(len(names)) if f"attention_image_{number}" in names]
         panels: list[Panel] = [
-            Overlay(
-                measure=f"attention_image_{number}", image=number, each="row", title=f"Attention on image {number + 1}"
-            )
-            for number in images
+            Overlay(measure=f"attention_image_{i}", image=i, each="row", title=f"Attention on image {i + 1}")
+            for i in images
         ]
         if images:
             n_sinks = sum(int(result.measure(f"sinks_image_{number}").values.sum()) for number in images)
-            shown = "set to 0" if self.drop_sinks else "shown"
-            panels.append(Note(text=f"{n_sinks} patches look like attention sinks and are {shown}."))
-            panels.append(Note(text="Attention is not attribution: much weight need not mean much effect."))
+            shown = "set to 0" if result.parameters["drop_sinks"] else "shown"
+            caution = "Attention is not attribution: much weight need not mean much effect."
+            panels.append(Note(text=f"{caution} Patches that look like sinks: {n_sinks}, {shown}."))
         else:
             panels.append(Note(text="The sample has no image, so there are only the shares of the text."))
         panels += [Note(text=f"{c.name}: {c.about}", kind="warning") for c in result.checks if not c.passed]
@@ -126,10 +121,8 @@ class Attention(TraceProbe):
 
 
 def _image_positions(trace: Trace) -> Bool[np.ndarray, " seq"]:
-    inside = np.zeros(len(trace.tokens.kinds), dtype=bool)
-    for grid in trace.grids:
-        inside[grid.positions] = True
-    return inside
+    places = np.arange(len(trace.tokens.kinds))
+    return np.isin(places, [place for grid in trace.grids for place in places[grid.positions]])
 
 
 def _map(name: str, values: np.ndarray, grid: PatchGrid, units: str, coords: dict[str, tuple[str, ...]]) -> Measure:
@@ -157,14 +150,12 @@ def _shares(trace: Trace, rows: Float[np.ndarray, "rows seq"], names: Sequence[s
 
 
 def _heads(trace: Trace, names: Sequence[str]) -> list[Measure]:
-    n_layers, n_heads = trace.attention.shape[:2]
     values = trace.attention[..., _image_positions(trace)].sum(axis=-1)
-    coords = {"layer": tuple(range(1, n_layers + 1)), "head": tuple(range(1, n_heads + 1))}
-    each, mean, units = ("layer", "head", "row"), ("layer", "head"), "share of attention"
+    coords = {dim: tuple(range(1, size + 1)) for dim, size in zip(("layer", "head"), values.shape, strict=False)}
+    row, units = {"row": tuple(names)}, "share of attention"
+    each, mean = ("layer", "head", "row"), ("layer", "head")
     return [
-        Measure(
-            name="per_head_image_share", values=values, dims=each, units=units, coords=coords | {"row": tuple(names)}
-        ),
+        Measure(name="per_head_image_share", values=values, dims=each, units=units, coords=coords | row),
         Measure(name="head_image_share", values=values.mean(axis=-1), dims=mean, units=units, coords=coords),
     ]
 
@@ -190,17 +181,18 @@ def _evenness(trace: Trace, rows: Float[np.ndarray, "rows seq"], names: Sequence
         values=np.stack(columns, axis=1).astype(np.float32),
         dims=("row", "image"),
         units="share of the entropy of uniform attention",
-        coords={"row": tuple(names), "image": tuple(f"image {i + 1}" for i in range(len(columns)))},
+        coords={"row": tuple(names), "image": tuple(range(1, len(columns) + 1))},
         about="1: the row looks at all patches of the image alike, so its map says nothing",
     )
 
 
 def _uniform(evenness: Measure) -> Check:
     value = float(evenness.values.mean())
-    about = f"the entropy of the maps is {value:.2f} of that of uniform attention; near 1 they say nothing"
-    return Check(
-        name="maps against uniform", value=value, tolerance=_NEARLY_EVEN, passed=value < _NEARLY_EVEN, about=about
+    passed, about = (
+        value < _NEARLY_EVEN,
+        f"the maps hold {value:.2f} of the entropy of uniform attention; 1 says nothing",
     )
+    return Check(name="maps against uniform", value=value, tolerance=_NEARLY_EVEN, passed=passed, about=about)
 
 
 def _row_sums(trace: Trace) -> Check:

@@ -132,9 +132,10 @@ def _text(thought: DecodedThought, limit: int) -> tuple[list[Measure], list[Chec
     sums = "sum over the word's pieces, each given all before it"
     sure = "how sure the decoder is of its word, which is not how right it is"
     measures = [
-        _scalar("text", thought.text, "text"),
-        _scalar("finish", thought.finish, "end or length"),
-        _scalar("context", thought.context, "decoder context"),
+        _along("", "text", np.array(thought.text, dtype=np.str_), "text"),
+        _along("", "finish", np.array(thought.finish, dtype=np.str_), "end or length"),
+        _along("", "context", np.array(thought.context, dtype=np.str_), "decoder context"),
+        _along("token", "token_id", np.array(thought.token_ids, dtype=np.int64), "vocabulary entry", thought.tokens),
         _along("token", "log_probability", logs, "nats", thought.tokens, about="each piece given all before it"),
         _along("token", "probability", np.exp(logs), "probability", thought.tokens),
         _along("word", "word_log_probability", word_logs, "nats", labels, about=sums),
@@ -166,7 +167,7 @@ def _dependence(
     sums = "sum over all words; near 0: the text does not come from this thought"
     measures = [
         _along("word", "image_dependence", by_word, "nats", labels, about=meaning, **signed),
-        _along("", "total_image_dependence", np.array(total, dtype=np.float32), "nats", (), about=sums, **signed),
+        _along("", "total_image_dependence", np.array(total, dtype=np.float32), "nats", about=sums, **signed),
     ]
     about = (
         f"the text is {total:.2f} nats more probable under its own thought than under {len(others)} others; near or below 0 "
@@ -190,10 +191,8 @@ def _logs(score: TextScore) -> np.ndarray:
     return np.array(score.log_probabilities[:-1])
 
 
-def _scalar(name: str, text: str, units: str) -> Measure:
-    return Measure(name=name, values=np.array(text, dtype=np.str_), dims=(), units=units)
-
-
-def _along(dim: str, name: str, values: np.ndarray, units: str, labels: Sequence[str] = (), **facts: Any) -> Measure:
-    coords = {dim: tuple(labels)} if labels else {}
+def _along(
+    dim: str, name: str, values: np.ndarray, units: str, labels: Sequence[str] | None = None, **facts: Any
+) -> Measure:
+    coords = {} if labels is None else {dim: tuple(labels)}
     return Measure(name=name, values=values, dims=(dim,) if dim else (), units=units, coords=coords, **facts)

@@ -31,6 +31,7 @@ def test_text_and_probabilities_are_those_planted() -> None:
     assert result.measure("text").values == " red circle."
     assert result.measure("finish").values == "end"
     assert result.measure("log_probability").coords["token"] == WORDS
+    assert result.measure("token_id").values.tolist() == [VOCABULARY.index(word) for word in WORDS]
     np.testing.assert_allclose(result.measure("log_probability").values, KNOWN, rtol=1e-5)
     assert result.measure("word_log_probability").coords["word"] == ("red", "circle.")
     np.testing.assert_allclose(result.measure("word_log_probability").values, [KNOWN, 3 * KNOWN], rtol=1e-5)
@@ -95,6 +96,7 @@ def test_empty_thought_is_a_result_too() -> None:
     result = measure(WORDS, words=("<end>",))
     assert result.measure("text").values == ""
     assert result.measure("word_log_probability").values.shape == (0,)
+    assert result.measure("token_id").coords["token"] == ()
     panels = Decode().view(result)
     assert not any(isinstance(panel, Words) for panel in panels)
     assert any(isinstance(panel, Note) and "no text" in panel.text for panel in panels)

@@ -50,7 +50,7 @@ def test_opacity_mixes_and_nan_leaves_the_image_clear() -> None:
     values = np.array([[1.0, np.nan]], dtype=np.float32)
     drawn = np.asarray(heat.overlay(image, values, low=0, high=1, opacity=0.5)).astype(int)
     hot = heat.colours(np.array([1.0]), low=0, high=1)[0].astype(int)
-    np.testing.assert_allclose(drawn[5, 5], (hot + [200, 100, 0]) / 2, atol=2)
+    np.testing.assert_allclose(drawn[5, 5], (hot + np.array([200, 100, 0])) / 2, atol=2)
     np.testing.assert_array_equal(drawn[5, 15], [200, 100, 0])
 
 

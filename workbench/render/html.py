@@ -146,7 +146,7 @@ def _words_scale(measure: Measure) -> str:
 def _table(measures: Sequence[Measure]) -> str:
     first = measures[0].dims[0]
     head = f"<th>{escape(first)}</th>" + "".join(
-        f'<th title="{escape(m.about)}">{escape(m.name.replace("_", " "))} ({escape(m.units)})</th>' for m in measures
+        f'<th title="{escape(m.about)}">{html.escape(values.heading(m))}</th>' for m in measures
     )
     rows = "".join(
         f"<tr><th>{html.escape(name)}</th>{''.join(_entry(measure, i) for measure in measures)}</tr>"

@@ -11,7 +11,7 @@ from workbench.render import heat, values
 from workbench.types import Measure, ProbeResult
 from workbench.views import Bars, Heatmap, Lines, Note, Overlay, Panel, Scatter, Table, Words
 
-_BLOCKS = " ░▒▓█"
+_BLOCKS = "·░▒▓█"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _CELL = 48
 """Longest cell of a table, characters."""
@@ -82,7 +82,7 @@ def _words(measure: Measure, colour: bool) -> str:
         return " ".join(_coloured(word, measure, float(v)) for word, v in zip(words, measure.values, strict=True))
     if measure.units != "probability":
         pairs = (f"{word}[{values.number(v)}]" for word, v in zip(words, measure.values, strict=True))
-        return f"{' '.join(pairs)}\n[number]: {measure.name.replace('_', ' ')}, {measure.units}"
+        return f"{' '.join(pairs)}\n[number]: {values.heading(measure)}"
     marked = [
         word if v >= _SURE else f"{word}[{values.number(v)}]" for word, v in zip(words, measure.values, strict=True)
     ]
@@ -103,7 +103,7 @@ def _coloured(word: str, measure: Measure, value: float) -> str:
 def _measures_table(measures: Sequence[Measure]) -> str:
     first = measures[0].dims[0]
     names = values.labels(measures[0], first)
-    header = [first, *(f"{m.name.replace('_', ' ')} ({m.units})" for m in measures)]
+    header = [first, *map(values.heading, measures)]
     rows = [[name, *(_entry(measure, i) for measure in measures)] for i, name in enumerate(names)]
     return table(header, rows)
 
@@ -133,7 +133,7 @@ def _heatmap(panel: Heatmap, result: ProbeResult, colour: bool, width: int) -> s
             shown = [_pad(cells[i][j], cell) for j in part]
             shown = [_on(rgb[i, j], text) for j, text in zip(part, shown, strict=True)] if colour else shown
             lines.append("  ".join([_pad(name, head), *shown]).rstrip())
-    return "\n".join([*lines, f"{measure.name.replace('_', ' ')}, {measure.units}"])
+    return "\n".join([*lines, values.heading(measure)])
 
 
 def _heat_cell(value: object, word: object) -> str:
@@ -189,7 +189,7 @@ def _bars(panel: Bars, measure: Measure, width: int) -> str:
     found = values.series(measure, panel)
     if panel.series is not None:
         rows = [[x, *(values.number(v) for v in found.values[:, i])] for i, x in enumerate(found.x)]
-        return f"{table([panel.x, *found.names], rows)}\n{measure.name.replace('_', ' ')}, {measure.units}"
+        return f"{table([panel.x, *found.names], rows)}\n{values.heading(measure)}"
     most = float(np.nanmax(np.abs(found.values), initial=0)) or 1.0
     head = max(_width(x) for x in found.x)
     room = max(10, width - head - 12)
@@ -197,7 +197,7 @@ def _bars(panel: Bars, measure: Measure, width: int) -> str:
         f"{_pad(x, head)}  {values.number(v):>8}  {'█' * round(abs(float(np.nan_to_num(v))) / most * room)}"
         for x, v in zip(found.x, found.values[0], strict=True)
     ]
-    return "\n".join([*lines, f"{measure.name.replace('_', ' ')}, {measure.units}"])
+    return "\n".join([*lines, values.heading(measure)])
 
 
 def _lines(panel: Lines, measure: Measure) -> str:
@@ -211,7 +211,7 @@ def _lines(panel: Lines, measure: Measure) -> str:
         ends = f"{values.number(line[0])} → {values.number(line[-1])}" if len(line) else ""
         lines.append(f"{name}  {''.join(_SPARKS[i] for i in np.clip(level, 0, 7))}  {ends}".strip())
     scale = f"{values.number(low)} '{_SPARKS[0]}' to {values.number(high)} '{_SPARKS[-1]}'"
-    return "\n".join([*lines, f"{measure.name.replace('_', ' ')} over {panel.x}, {measure.units}: {scale}"])
+    return "\n".join([*lines, f"{values.heading(measure)} over {panel.x}: {scale}"])
 
 
 def _scatter(panel: Scatter, result: ProbeResult) -> str:

@@ -121,6 +121,12 @@ def limits(measure: Measure, values: np.ndarray | None = None) -> tuple[float, f
     return min(0.0, low), max(0.0, high)
 
 
+def heading(measure: Measure) -> str:
+    """The measure's name with its units, and the units once when both are one word."""
+    name = measure.name.replace("_", " ")
+    return printable(name if name == measure.units else f"{name} ({measure.units})")
+
+
 def number(value: object) -> str:
     """A number in at most three significant digits, or the text itself."""
     if isinstance(value, (bool, np.bool_, str)):
