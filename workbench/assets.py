@@ -93,7 +93,9 @@ def resolve_checkpoint(name_or_path: str) -> Path:
         if not any(path.iterdir()):
             raise BadCheckpoint(f"The checkpoint folder '{path}' is empty.")
     except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"The checkpoint '{name_or_path[:200]}' cannot be opened: {error}.") from error
+        raise BadCheckpoint(
+            f"The checkpoint '{name_or_path[:200]}' cannot be opened: {getattr(error, 'strerror', '') or 'it is not a path'}."
+        ) from error
     if not (path / "config.json").is_file():
         raise BadCheckpoint(f"The folder '{path}' holds no config.json, so it is not a Hugging Face checkpoint.")
     return path

@@ -127,8 +127,7 @@ def notes(ref: ImageRef) -> tuple[str, ...]:
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     """Open without decoding. Errors of the body pass through untouched."""
     try:
-        with _WARNINGS_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _quietly():
             image = Image.open(BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadInput(_too_large(name, "too many pixels")) from error
@@ -136,6 +135,15 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise BadInput(_unreadable(data, name)) from error
     with image:
         yield image
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep Pillow's remarks on odd headers from the user, and make its warning of a bomb an error."""
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -194,7 +202,8 @@ def _check_whole(data: bytes, name: str) -> None:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        with _quietly():
+            return int(image.getexif().get(_ORIENTATION, 1))
     except (*_DAMAGE, TypeError):
         return 1  # a damaged EXIF block says nothing about the pixels, which are fine
 

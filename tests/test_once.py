@@ -1,0 +1,82 @@
+import threading
+
+import pytest
+
+from workbench.once import Once
+
+
+def test_a_result_is_made_once() -> None:
+    once: Once[int] = Once(max_entries=2)
+    made: list[int] = []
+    assert [once.get("a", lambda: made.append(1) or 7) for _ in range(3)] == [7, 7, 7]
+    assert made == [1]
+
+
+def test_the_least_recently_used_is_forgotten() -> None:
+    once: Once[int] = Once(max_entries=2)
+    once.get("a", lambda: 1)
+    once.get("b", lambda: 2)
+    assert once.peek("a") == 1
+    once.get("c", lambda: 3)
+    assert (once.peek("a"), once.peek("b"), once.peek("c")) == (1, None, 3)
+    assert len(once) == 2
+
+
+def test_weight_is_bounded_but_one_heavy_result_is_kept() -> None:
+    once: Once[int] = Once(max_entries=10, max_bytes=100, weigh=lambda value: value)
+    for size in (40, 50, 60):
+        once.get(size, lambda size=size: size)
+    assert [size for size in (40, 50, 60) if once.peek(size)] == [60]
+    once.get(500, lambda: 500)
+    assert once.peek(500) == 500
+    assert len(once) == 1
+
+
+def test_threads_wait_for_the_first_and_share_its_result() -> None:
+    once: Once[object] = Once(max_entries=2)
+    begun, go_on = threading.Event(), threading.Event()
+    found: list[object] = []
+
+    def slow() -> object:
+        begun.set()
+        assert go_on.wait(5)
+        return object()
+
+    first = threading.Thread(target=lambda: found.append(once.get("a", slow)))
+    first.start()
+    assert begun.wait(5)
+    second = threading.Thread(target=lambda: found.append(once.get("a", lambda: pytest.fail("made twice"))))
+    second.start()
+    assert once.peek("a") is None
+    go_on.set()
+    first.join(5)
+    second.join(5)
+    assert len(found) == 2
+    assert found[0] is found[1]
+
+
+def test_a_failure_reaches_all_who_waited_and_is_not_kept() -> None:
+    once: Once[int] = Once(max_entries=2)
+    begun, go_on = threading.Event(), threading.Event()
+    errors: list[Exception] = []
+
+    def fail() -> int:
+        begun.set()
+        assert go_on.wait(5)
+        raise ValueError("no")
+
+    def ask() -> None:
+        try:
+            once.get("a", fail)
+        except ValueError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    threads[0].start()
+    assert begun.wait(5)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join(5)
+    assert len(errors) == 2
+    assert once.get("a", lambda: 3) == 3
