@@ -7,6 +7,7 @@ import gradio as gr
 
 from workbench.assets import examples
 from workbench.images import refer
+from workbench.stages import Progress
 from workbench.ui import handlers
 from workbench.ui.controls import ProbeControl, place_controls
 from workbench.ui.desk import Desk
@@ -101,7 +102,7 @@ def _place_result(desk: Desk) -> gr.HTML:
 
     return gr.HTML(
         value="",
-        html_template='<div class="ts-root" data-testid="result"></div>',
+        html_template='<div class="tv-root" data-testid="result"></div>',
         css_template=read_style("explore.css"),
         js_on_load=read_script("explore"),
         server_functions=[head_maps, export_file],
@@ -158,7 +159,7 @@ def _wire_run(
         asked = handlers.Asked(
             image=image, more=more or [], query=text or "", checkpoint=checkpoint, listed=listed or ""
         )
-        return handlers.read_thought(desk, asked, names, settings, lambda done, message: progress(done, desc=message))
+        return handlers.read_thought(desk, asked, names, settings, told_to(progress))
 
     gr.on(
         [run.click, query.submit],
@@ -171,3 +172,12 @@ def _wire_run(
         show_progress="full",
         **MODEL_LANE,
     )
+
+
+def told_to(bar: gr.Progress) -> Progress:
+    """The runner's progress, shown on Gradio's bar."""
+
+    def tell(done: float, message: str) -> None:
+        bar(done, desc=message)
+
+    return tell

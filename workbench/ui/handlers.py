@@ -10,8 +10,8 @@ from typing import Any
 from workbench.assets import examples, read_card
 from workbench.errors import BadInput
 from workbench.images import refer
-from workbench.stages import Progress
 from workbench.samples import Candidate, make_sample, text_candidates
+from workbench.stages import Progress
 from workbench.types import ImageRef
 from workbench.ui.controls import probes_from
 from workbench.ui.desk import Desk

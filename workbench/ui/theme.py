@@ -2,16 +2,16 @@
 
 from importlib.resources import files
 
-import gradio as gr
+from gradio.themes import Base, Soft, colors
 
 _STATIC = files("workbench.ui") / "static"
 
 
-def make_theme() -> gr.themes.Base:
+def make_theme() -> Base:
     """A quiet theme; fonts are those of the system, because Gradio's default ones come from a web address."""
-    return gr.themes.Soft(
-        primary_hue=gr.themes.colors.blue,
-        neutral_hue=gr.themes.colors.slate,
+    return Soft(
+        primary_hue=colors.blue,
+        neutral_hue=colors.slate,
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
     )

@@ -12,7 +12,7 @@ function make(tag, attributes = {}, ...children) {
 }
 
 function section(title, about, ...children) {
-  return make("section", { class: "ts-section" }, make("h3", {}, title), about ? make("p", { class: "ts-about" }, about) : null, ...children);
+  return make("section", { class: "tv-section" }, make("h3", {}, title), about ? make("p", { class: "tv-about" }, about) : null, ...children);
 }
 
 /** A canvas of one pixel for each patch, to be stretched over the image. */

@@ -13,23 +13,23 @@ function bandOf(probability) {
 
 function warningsPart(view) {
   if (!view.warnings.length) return null;
-  return make("div", { class: "ts-warnings", role: "status", "data-testid": "warnings" }, view.warnings.map((text) => make("p", {}, text)));
+  return make("div", { class: "tv-warnings", role: "status", "data-testid": "warnings" }, view.warnings.map((text) => make("p", {}, text)));
 }
 
 function thoughtPart(view) {
   const thought = view.thought;
   if (!thought) return section("The decoded thought", null, make("p", {}, "This checkpoint has no generation head that reads its think tokens as text."));
   const words = thought.words.map((word) =>
-    make("span", { class: `ts-word ts-${bandOf(word.p)}`, tabindex: "0", "data-tip": wordTip(word), "aria-label": `${word.text}, ${percent(word.p)}` }, word.text),
+    make("span", { class: `tv-word tv-${bandOf(word.p)}`, tabindex: "0", "data-tip": wordTip(word), "aria-label": `${word.text}, ${percent(word.p)}` }, word.text),
   );
-  const legend = make("p", { class: "ts-legend" }, "How sure the model is of each word: ", BANDS.map(([, name, range]) => make("span", { class: `ts-word ts-${name}` }, range)));
+  const legend = make("p", { class: "tv-legend" }, "How sure the model is of each word: ", BANDS.map(([, name, range]) => make("span", { class: `tv-word tv-${name}` }, range)));
   const body = words.length ? words.flatMap((word) => [word, " "]) : ["The model ended its thought at once: there is no text."];
   return section(
     "The decoded thought",
     thought.about,
-    make("p", { class: "ts-thought", "data-testid": "thought" }, body),
+    make("p", { class: "tv-thought", "data-testid": "thought" }, body),
     legend,
-    thought.control ? make("p", { class: `ts-control ts-control-${thought.control.level}`, "data-testid": "control" }, thought.control.text) : null,
+    thought.control ? make("p", { class: `tv-control tv-control-${thought.control.level}`, "data-testid": "control" }, thought.control.text) : null,
   );
 }
 
@@ -50,42 +50,42 @@ function rankingPart(view) {
     make(
       "tr",
       {},
-      make("td", { class: "ts-number" }, String(row.rank)),
+      make("td", { class: "tv-number" }, String(row.rank)),
       make("td", {}, row.text),
-      make("td", { class: "ts-bar-cell" }, make("span", { class: "ts-bar", style: `width:${Math.max(0, (row.score / top) * 100)}%` })),
-      make("td", { class: "ts-number" }, row.score.toFixed(3)),
+      make("td", { class: "tv-bar-cell" }, make("span", { class: "tv-bar", style: `width:${Math.max(0, (row.score / top) * 100)}%` })),
+      make("td", { class: "tv-number" }, row.score.toFixed(3)),
     ),
   );
   const head = make("tr", {}, ["#", "text", "", "cosine"].map((name) => make("th", {}, name)));
   return section(
     "Nearest candidates",
     `What the final embedding is closest to, out of ${view.ranking.total} texts${view.ranking.source}. 1.000 is the same direction, 0 is unrelated.`,
-    make("table", { class: "ts-table", "data-testid": "ranking" }, make("thead", {}, head), make("tbody", {}, rows)),
+    make("table", { class: "tv-table", "data-testid": "ranking" }, make("thead", {}, head), make("tbody", {}, rows)),
   );
 }
 
 function cardPart(view) {
   const card = view.card;
   const rows = card.metrics.map((metric) =>
-    make("tr", {}, make("td", {}, metric.name), make("td", { class: "ts-number" }, metric.value), make("td", { class: "ts-number ts-faint" }, metric.interval)),
+    make("tr", {}, make("td", {}, metric.name), make("td", { class: "tv-number" }, metric.value), make("td", { class: "tv-number tv-faint" }, metric.interval)),
   );
   const table = rows.length
-    ? make("table", { class: "ts-table" }, make("thead", {}, make("tr", {}, ["measured on unseen samples", "result", "95% interval"].map((name) => make("th", {}, name)))), make("tbody", {}, rows))
-    : make("p", { class: "ts-faint" }, "No measurement comes with this checkpoint.");
+    ? make("table", { class: "tv-table" }, make("thead", {}, make("tr", {}, ["measured on unseen samples", "result", "95% interval"].map((name) => make("th", {}, name)))), make("tbody", {}, rows))
+    : make("p", { class: "tv-faint" }, "No measurement comes with this checkpoint.");
   const facts = card.facts.map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   return section(
     `Checkpoint: ${card.title}`,
     card.description,
     card.knows ? make("p", {}, `Trained on: ${card.knows}`) : null,
     table,
-    make("dl", { class: "ts-facts" }, facts),
+    make("dl", { class: "tv-facts" }, facts),
   );
 }
 
 function secondsPart(view) {
   const slowest = Math.max(...view.seconds.map(([, value]) => value), 1e-6);
   const rows = view.seconds.map(([name, value]) =>
-    make("tr", {}, make("td", {}, name), make("td", { class: "ts-bar-cell" }, make("span", { class: "ts-bar", style: `width:${(value / slowest) * 100}%` })), make("td", { class: "ts-number" }, duration(value))),
+    make("tr", {}, make("td", {}, name), make("td", { class: "tv-bar-cell" }, make("span", { class: "tv-bar", style: `width:${(value / slowest) * 100}%` })), make("td", { class: "tv-number" }, duration(value))),
   );
-  return section("Time taken", "Of the run that made this result; asking the same again is answered from memory.", make("table", { class: "ts-table" }, make("tbody", {}, rows)));
+  return section("Time taken", "Of the run that made this result; asking the same again is answered from memory.", make("table", { class: "tv-table" }, make("tbody", {}, rows)));
 }

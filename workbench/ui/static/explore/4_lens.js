@@ -4,19 +4,19 @@
 function cardsPart(view, choose) {
   const cards = view.tokens.map((token, row) => {
     const words = token.words.map(([word, p]) =>
-      make("span", { class: "ts-read" }, make("span", { class: "ts-read-bar", style: `width:${Math.round(p * 100)}%` }), make("span", { class: "ts-read-word" }, word), make("span", { class: "ts-read-p" }, percent(p))),
+      make("span", { class: "tv-read" }, make("span", { class: "tv-read-bar", style: `width:${Math.round(p * 100)}%` }), make("span", { class: "tv-read-word" }, word), make("span", { class: "tv-read-p" }, percent(p))),
     );
     return make(
       "button",
-      { class: "ts-card", type: "button", role: "tab", id: `ts-card-${row}`, "data-testid": `card-${row}`, "aria-controls": "ts-big", onclick: () => choose(row) },
-      make("span", { class: "ts-card-title" }, token.label),
-      make("canvas", { class: "ts-card-map", width: 2, height: 2, "aria-hidden": "true" }),
-      words.length ? make("span", { class: "ts-reads" }, words) : make("span", { class: "ts-card-note" }, token.note),
-      token.spread === null ? null : make("span", { class: "ts-card-note" }, `${token.spread} · ${percent(token.share)} on the image`),
-      token.spread === null ? make("span", { class: "ts-card-note" }, `${percent(token.share)} on the image`) : null,
+      { class: "tv-card", type: "button", role: "tab", id: `tv-card-${row}`, "data-testid": `card-${row}`, "aria-controls": "tv-big", onclick: () => choose(row) },
+      make("span", { class: "tv-card-title" }, token.label),
+      make("canvas", { class: "tv-card-map", width: 2, height: 2, "aria-hidden": "true" }),
+      words.length ? make("span", { class: "tv-reads" }, words) : make("span", { class: "tv-card-note" }, token.note),
+      token.spread === null ? null : make("span", { class: "tv-card-note" }, `${token.spread} · ${percent(token.share)} on the image`),
+      token.spread === null ? make("span", { class: "tv-card-note" }, `${percent(token.share)} on the image`) : null,
     );
   });
-  const strip = make("div", { class: "ts-cards", role: "tablist", "aria-label": "Think tokens", "data-testid": "cards" }, cards);
+  const strip = make("div", { class: "tv-cards", role: "tablist", "aria-label": "Think tokens", "data-testid": "cards" }, cards);
   strip.addEventListener("keydown", (event) => {
     const at = cards.indexOf(document.activeElement);
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -48,7 +48,7 @@ function lensPart(view, choose) {
       return make(
         "td",
         {},
-        make("button", { type: "button", class: "ts-cell", style: `--strength:${Math.round(p * 100)}%`, "data-tip": tip, "data-row": row, "data-layer": layer, "aria-label": `layer ${layer}, ${view.lens.columns[row]}: ${tip}`, onclick: () => choose(row, layer - 1) }, word),
+        make("button", { type: "button", class: "tv-cell", style: `--strength:${Math.round(p * 100)}%`, "data-tip": tip, "data-row": row, "data-layer": layer, "aria-label": `layer ${layer}, ${view.lens.columns[row]}: ${tip}`, onclick: () => choose(row, layer - 1) }, word),
       );
     });
     return make("tr", {}, make("th", { scope: "row" }, String(layer)), boxes);
@@ -57,14 +57,14 @@ function lensPart(view, choose) {
   return section(
     "What each thought reads as, layer by layer",
     "Each think token's state after each layer, read as the nearest word (logit lens). Deepest layer on top; stronger colour means a surer word. Early layers are often unreadable. Click a cell to see where that layer looks.",
-    make("div", { class: "ts-scroll" }, make("table", { class: "ts-lens", "data-testid": "lens" }, make("thead", {}, head), make("tbody", {}, rows))),
+    make("div", { class: "tv-scroll" }, make("table", { class: "tv-lens", "data-testid": "lens" }, make("thead", {}, head), make("tbody", {}, rows))),
   );
 }
 
 function markLens(table, row, layer) {
-  for (const cell of table.querySelectorAll(".ts-cell")) {
+  for (const cell of table.querySelectorAll(".tv-cell")) {
     const sameRow = Number(cell.dataset.row) === row;
-    cell.classList.toggle("ts-cell-row", sameRow);
-    cell.classList.toggle("ts-cell-chosen", sameRow && Number(cell.dataset.layer) === layer + 1);
+    cell.classList.toggle("tv-cell-row", sameRow);
+    cell.classList.toggle("tv-cell-chosen", sameRow && Number(cell.dataset.layer) === layer + 1);
   }
 }

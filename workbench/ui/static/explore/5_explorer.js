@@ -21,17 +21,17 @@ class Explorer {
   build() {
     const { strip, cards } = cardsPart(this.view, (row) => this.set({ row }));
     this.cards = cards;
-    this.canvas = make("canvas", { class: "ts-canvas", id: "ts-big", tabindex: "0", role: "img", "data-testid": "heatmap" });
-    this.caption = make("p", { class: "ts-caption", "aria-live": "polite", "data-testid": "caption" });
-    this.scale = make("canvas", { class: "ts-scale", width: 240, height: 10, "aria-hidden": "true" });
+    this.canvas = make("canvas", { class: "tv-canvas", id: "tv-big", tabindex: "0", role: "img", "data-testid": "heatmap" });
+    this.caption = make("p", { class: "tv-caption", "aria-live": "polite", "data-testid": "caption" });
+    this.scale = make("canvas", { class: "tv-scale", width: 240, height: 10, "aria-hidden": "true" });
     this.scaleTop = make("span", { "data-testid": "scale-top" });
-    this.reverse = make("div", { class: "ts-reverse", "data-testid": "reverse" });
-    this.wait = make("p", { class: "ts-faint", role: "status" });
+    this.reverse = make("div", { class: "tv-reverse", "data-testid": "reverse" });
+    this.wait = make("p", { class: "tv-faint", role: "status" });
     this.lens = lensPart(this.view, (row, layer) => this.set({ row, layer }));
-    const bar = make("div", { class: "ts-scale-row" }, make("span", {}, "0"), this.scale, this.scaleTop);
-    const stage = make("div", { class: "ts-stage" }, this.picker(), this.canvas, bar, this.caption);
-    const side = make("div", { class: "ts-side" }, this.controls(), this.wait, this.reverse);
-    this.node = make("div", { class: "ts-explorer" });
+    const bar = make("div", { class: "tv-scale-row" }, make("span", {}, "0"), this.scale, this.scaleTop);
+    const stage = make("div", { class: "tv-stage" }, this.picker(), this.canvas, bar, this.caption);
+    const side = make("div", { class: "tv-side" }, this.controls(), this.wait, this.reverse);
+    this.node = make("div", { class: "tv-explorer" });
     const parts = [
       section(
         `The ${this.view.tokens.length - 1} think tokens`,
@@ -39,7 +39,7 @@ class Explorer {
         strip,
       ),
       this.view.images.length
-        ? section("Where the chosen thought looks", "Attention shows where information was read from. It does not prove that it was used.", make("div", { class: "ts-columns" }, stage, side))
+        ? section("Where the chosen thought looks", "Attention shows where information was read from. It does not prove that it was used.", make("div", { class: "tv-columns" }, stage, side))
         : null,
       this.lens,
     ];
@@ -51,7 +51,7 @@ class Explorer {
     if (this.view.images.length < 2) return null;
     const pick = (event) => this.set({ image: Number(event.target.value) });
     const options = this.view.images.map((image, i) => make("option", { value: i }, `Image ${i + 1}: ${image.name}`));
-    return make("select", { class: "ts-select", "aria-label": "Which image", "data-testid": "image-select", onchange: pick }, options);
+    return make("select", { class: "tv-select", "aria-label": "Which image", "data-testid": "image-select", onchange: pick }, options);
   }
 
   controls() {
@@ -65,15 +65,15 @@ class Explorer {
     };
     const planes = [["mean", "mean of all heads"], ["max", "strongest head"], ["top", "heads that look at the image most"]];
     for (let head = 0; head < heads; head += 1) planes.push([String(head), `head ${head + 1}`]);
-    const select = make("select", { class: "ts-select", "data-testid": "head" }, planes.map(([value, name]) => make("option", { value }, name)));
+    const select = make("select", { class: "tv-select", "data-testid": "head" }, planes.map(([value, name]) => make("option", { value }, name)));
     select.addEventListener("change", () => this.choosePlane(select.value));
     const opacity = make("input", { type: "range", min: 0, max: 100, value: 75, "data-testid": "opacity" });
     opacity.addEventListener("input", () => this.set({ opacity: opacity.value / 100 }));
-    const style = make("select", { class: "ts-select" }, make("option", { value: "colour" }, "colours over the image"), make("option", { value: "spotlight" }, "spotlight: darken the rest"));
+    const style = make("select", { class: "tv-select" }, make("option", { value: "colour" }, "colours over the image"), make("option", { value: "spotlight" }, "spotlight: darken the rest"));
     style.addEventListener("change", () => this.set({ style: style.value }));
     return make(
       "div",
-      { class: "ts-controls" },
+      { class: "tv-controls" },
       field("Layer", layerSays, layer, "How deep in the model; all is the mean over layers."),
       field("Head", null, select, "Each layer looks with several heads at once; show them together or one alone."),
       field("Overlay", null, style, "How the heatmap is laid over the image."),
@@ -87,7 +87,7 @@ class Explorer {
   check(name, title, about) {
     const box = make("input", { type: "checkbox", "data-testid": name });
     box.addEventListener("change", () => this.set({ [name]: box.checked }));
-    return make("label", { class: "ts-check" }, box, make("span", {}, title, make("small", {}, about)));
+    return make("label", { class: "tv-check" }, box, make("span", {}, title, make("small", {}, about)));
   }
 
   async choosePlane(plane) {
@@ -178,15 +178,15 @@ class Explorer {
     this.caption.textContent = `${view.tokens[state.row].label} ${where}: ${percent(total)} of its attention is on this image (${this.image.rows} × ${this.image.cols} patches), most of it at ${place(peak)} (${percent(map[peak])}).`;
     this.canvas.setAttribute("aria-label", `Heatmap. ${this.caption.textContent}`);
     if (patch === null) {
-      this.reverse.replaceChildren(make("p", { class: "ts-faint" }, "Point at a patch of the image to see which thoughts look at it most. Click keeps it."));
+      this.reverse.replaceChildren(make("p", { class: "tv-faint" }, "Point at a patch of the image to see which thoughts look at it most. Click keeps it."));
       return;
     }
     const ranked = maps.map((values, row) => [values[patch], row]).sort((a, b) => b[0] - a[0]).slice(0, 8);
     const top = ranked[0][0] || 1;
     const bars = ranked.map(([value, row]) =>
-      make("tr", { class: row === state.row ? "ts-chosen" : null }, make("td", {}, view.tokens[row].label), make("td", { class: "ts-bar-cell" }, make("span", { class: "ts-bar", style: `width:${(value / top) * 100}%` })), make("td", { class: "ts-number" }, percent(value))),
+      make("tr", { class: row === state.row ? "tv-chosen" : null }, make("td", {}, view.tokens[row].label), make("td", { class: "tv-bar-cell" }, make("span", { class: "tv-bar", style: `width:${(value / top) * 100}%` })), make("td", { class: "tv-number" }, percent(value))),
     );
-    this.reverse.replaceChildren(make("h4", {}, `Who looks at the patch in ${place(patch)}`), make("table", { class: "ts-table" }, make("tbody", {}, bars)));
+    this.reverse.replaceChildren(make("h4", {}, `Who looks at the patch in ${place(patch)}`), make("table", { class: "tv-table" }, make("tbody", {}, bars)));
   }
 
   close() {
@@ -195,5 +195,5 @@ class Explorer {
 }
 
 function field(title, says, control, about) {
-  return make("label", { class: "ts-field" }, make("span", { class: "ts-field-title" }, title, says), control, make("small", {}, about));
+  return make("label", { class: "tv-field" }, make("span", { class: "tv-field-title" }, title, says), control, make("small", {}, about));
 }

@@ -25,17 +25,17 @@ async function saveAs(kind, view, says) {
 }
 
 function downloadsPart(view) {
-  const says = make("p", { class: "ts-faint", role: "status" });
-  const button = (kind, title) => make("button", { type: "button", class: "ts-button", "data-testid": `save-${kind}`, onclick: () => saveAs(kind, view, says) }, title);
-  return section("Keep this result", "JSON holds every number; the HTML report holds the pictures and opens anywhere.", make("div", { class: "ts-buttons" }, button("json", "Download JSON"), button("html", "Download HTML report")), says);
+  const says = make("p", { class: "tv-faint", role: "status" });
+  const button = (kind, title) => make("button", { type: "button", class: "tv-button", "data-testid": `save-${kind}`, onclick: () => saveAs(kind, view, says) }, title);
+  return section("Keep this result", "JSON holds every number; the HTML report holds the pictures and opens anywhere.", make("div", { class: "tv-buttons" }, button("json", "Download JSON"), button("html", "Download HTML report")), says);
 }
 
 async function show() {
   if (explorer) explorer.close();
   explorer = null;
-  const root = element.querySelector(".ts-root");
+  const root = element.querySelector(".tv-root");
   if (!props.value) {
-    root.replaceChildren(make("div", { class: "ts-empty" }, make("p", {}, "Choose an example above, or give an image and a question, then press "), make("strong", {}, "Read the thought"), make("p", {}, "The thought, what it looks at and how sure it is will appear here.")));
+    root.replaceChildren(make("div", { class: "tv-empty" }, make("p", {}, "Choose an example above, or give an image and a question, then press "), make("strong", {}, "Read the thought"), make("p", {}, "The thought, what it looks at and how sure it is will appear here.")));
     return;
   }
   const view = JSON.parse(props.value);
@@ -43,7 +43,7 @@ async function show() {
   for (const image of view.images) image.element = await loadImage(image.src);
   if (turn !== latest) return; // a newer result came while this one's images were loading
   explorer = new Explorer(view, server);
-  const parts = [warningsPart(view), thoughtPart(view), explorer.node, rankingPart(view), make("div", { class: "ts-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
+  const parts = [warningsPart(view), thoughtPart(view), explorer.node, rankingPart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
   root.replaceChildren(...parts.filter(Boolean));
   root.dataset.ready = view.id;
   explorer.draw();
