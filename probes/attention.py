@@ -55,8 +55,7 @@ class Attention(TraceProbe):
         chosen = self._chosen(trace)
         reduced, used = self._reduced(trace, chosen)
         names = (*(f"think {k}" for k in range(1, trace.n_think + 1)), "embed")
-        measures = [_shares(trace, used, names)]
-        checks = [_row_sums(trace)]
+        measures, checks = [_shares(trace, used, names)], [_row_sums(trace)]
         if trace.grids:
             evenness = _evenness(trace, reduced, names)
             measures += [evenness, *_heads(trace, names)]

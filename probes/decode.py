@@ -10,9 +10,16 @@ from workbench.embedder import DecodesThoughts
 from workbench.probe import Control, ModelProbe, Subject, register_probe
 from workbench.types import Check, Context, DecodedThought, Measure, ProbeResult, TextScore, Trace
 from workbench.views import Note, Panel, Table, Words
+from workbench.words import join_pieces
 
 _AGREEMENT = 0.05
 """Nats per token by which writing and re-reading the same text may differ: bfloat16 kernels differ by less."""
+
+_READINGS = {
+    "image_dependence": "How much each word depends on this thought",
+    "given_word_log_probability": "Your text: log-probability of each word",
+    "given_image_dependence": "Your text: how much each word depends on this thought",
+}
 
 
 @register_probe
@@ -39,7 +46,7 @@ class Decode(ModelProbe):
     context: Annotated[
         Literal["model", "latents_only", "query_and_latents"],
         Control(
-            help="What the decoder may see: the thoughts alone, or the query too; 'model' is what it was trained for."
+            help="What the decoder sees: the thoughts alone, or the query too; 'model' is what it was trained for."
         ),
     ] = "model"
     max_tokens: Annotated[int, Control(help="Where the text is cut at the latest, in tokens.", low=1, high=1024)] = 96
@@ -51,6 +58,11 @@ class Decode(ModelProbe):
     ] = 0.8
     seed: Annotated[int, Control(help="Start of the random draws; the same seed draws the same texts.", low=0)] = 0
 
+    score_text: Annotated[
+        str,
+        Control(help="A text of yours: how probable it is under this thought and under others; empty asks nothing."),
+    ] = ""
+
     def measure(self, subject: Subject, model: DecodesThoughts) -> ProbeResult:
         context: Context | None = None if self.context == "model" else self.context
         [thought] = model.decode([subject.trace], context=context, max_tokens=self.max_tokens)
@@ -58,8 +70,13 @@ class Decode(ModelProbe):
         if self.samples > 1:
             measures += self._drawn(subject.trace, model, context)
         if thought.tokens:
-            more, tests = _dependence(thought, subject, model, context)
-            measures, checks = measures + more, checks + tests
+            [own] = model.score([subject.trace], [thought.text], context=context)
+            more, tests = _dependence("", thought.text, own, subject, model, context)
+            measures, checks = measures + more, checks + tests + _agreement(thought, own)
+        if self.score_text.strip():  # its own spaces are kept: they are part of its tokens
+            [own] = model.score([subject.trace], [self.score_text], context=context)
+            more, tests = _dependence("given_", self.score_text, own, subject, model, context)
+            measures, checks = [*measures, *_given(own), *more], checks + tests
         return ProbeResult(
             probe=self.name,
             version=self.version,
@@ -73,15 +90,16 @@ class Decode(ModelProbe):
     def view(self, result: ProbeResult) -> tuple[Panel, ...]:
         names = {measure.name for measure in result.measures}
         panels: list[Panel] = []
-        if not result.measure("word_probability").values.size:
-            panels.append(Note(text="The model ended the thought at once: there is no text.", kind="warning"))
-        else:
+        if result.measure("word_probability").values.size:
             panels.append(Words(measure="word_probability", title="Decoded thought, coloured by confidence"))
+        else:
+            panels.append(Note(text="The model ended the thought at once: there is no text.", kind="warning"))
         panels += [
             Note(text=f"{check.name}: {check.about}", kind="warning") for check in result.checks if not check.passed
         ]
-        if "image_dependence" in names:
-            panels.append(Words(measure="image_dependence", title="How much each word depends on this thought"))
+        for name, title in _READINGS.items():
+            if name in names:
+                panels.append(Words(measure=name, title=title))
         if "sample_text" in names:
             panels.append(Table(measures=("sample_text", "sample_log_probability"), title="Texts drawn at random"))
         panels.append(Table(measures=("log_probability", "probability"), title="Token by token"))
@@ -104,30 +122,11 @@ class Decode(ModelProbe):
         ]
 
 
-def join_pieces(pieces: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """Join token pieces into words: a word begins where whitespace stands before it, and empty pieces join a neighbour.
-
-    Returns each word with the indices of its pieces; together they hold every index once, in order. A script without
-    spaces comes back as one long word.
-    """
-    words: list[tuple[str, list[int]]] = []
-    open_word = False
-    for index, piece in enumerate(pieces):
-        begins = bool(piece.strip()) and (piece[0].isspace() or not open_word) and bool(words and words[-1][0].strip())
-        if begins or not words:
-            words.append((piece, [index]))
-        else:
-            words[-1] = (words[-1][0] + piece, [*words[-1][1], index])
-        open_word = open_word if not piece else not piece[-1].isspace()
-    return [(word.strip(), indices) for word, indices in words]
-
-
 def _text(thought: DecodedThought, limit: int) -> tuple[list[Measure], list[Check]]:
     logs = np.array(thought.log_probabilities, dtype=np.float32)
     words = join_pieces(thought.tokens)
     word_logs = np.array([logs[indices].sum() for _, indices in words], dtype=np.float32)
-    labels = tuple(word for word, _ in words)
-    ended = thought.finish == "end"
+    labels, ended = [word for word, _ in words], thought.finish == "end"
     about = "the model ended the text itself" if ended else f"the text was cut at {limit} tokens; raise max_tokens"
     sums = "sum over the word's pieces, each given all before it"
     sure = "how sure the decoder is of its word, which is not how right it is"
@@ -144,37 +143,41 @@ def _text(thought: DecodedThought, limit: int) -> tuple[list[Measure], list[Chec
     return measures, [Check(name="finished", value=float(ended), tolerance=1.0, passed=ended, about=about)]
 
 
+def _given(own: TextScore) -> list[Measure]:
+    words = join_pieces(own.tokens[:-1])
+    logs = np.array([_logs(own)[indices].sum() for _, indices in words], dtype=np.float32)
+    total, about = np.array(own.total, dtype=np.float32), "of your text with its end; longer texts are less probable"
+    return [
+        _along("word", "given_word_log_probability", logs, "nats", [word for word, _ in words]),
+        _along("", "given_log_probability", total, "nats", about=about),
+    ]
+
+
 def _dependence(
-    thought: DecodedThought, subject: Subject, model: DecodesThoughts, context: Context | None
+    prefix: str, text: str, own: TextScore, subject: Subject, model: DecodesThoughts, context: Context | None
 ) -> tuple[list[Measure], list[Check]]:
-    """Score the text under its own thought and under those of the others; the end token is left out of both."""
-    if not subject.others:
+    """Compare a text's own score with those under the thoughts of others; the end token is left out of both."""
+    name = "swapped thought, given text" if prefix else "swapped thought"
+    if not (others := subject.others):
         about = "no other sample was given, so whether the text depends on this thought was not tested"
-        return [], [Check(name="swapped thought", value=0.0, tolerance=None, passed=False, about=about)]
-    others, traces = subject.others, [subject.trace] * len(subject.others)
-    [own] = model.score([subject.trace], [thought.text], context=context)
-    swapped = model.score(traces, [thought.text] * len(others), context=context, thoughts_from=others)
+        return [], [Check(name=name, value=0.0, tolerance=None, passed=False, about=about)]
+    n = len(others)
+    swapped = model.score([subject.trace] * n, [text] * n, context=context, thoughts_from=others)
     difference = _logs(own) - np.mean([_logs(score) for score in swapped], axis=0)
     words = join_pieces(own.tokens[:-1])
     by_word = np.array([difference[indices].sum() for _, indices in words], dtype=np.float32)
-    total = float(by_word.sum())
+    total = by_word.sum()
     signed: dict[str, Any] = {"signed": True, "better": "higher"}
     meaning = (
-        f"log-probability of the word under its own thought less its mean under {len(others)} other thoughts; near 0: a "
-        "guess from the words before it"
+        "log-probability under its own thought less the mean under others; near 0: a guess from the words before it"
     )
-    labels = tuple(word for word, _ in words)
     sums = "sum over all words; near 0: the text does not come from this thought"
+    about = f"own thought less the mean of {n} others, in nats; near or below 0 the text is a guess from the prompt"
     measures = [
-        _along("word", "image_dependence", by_word, "nats", labels, about=meaning, **signed),
-        _along("", "total_image_dependence", np.array(total, dtype=np.float32), "nats", about=sums, **signed),
+        _along("word", f"{prefix}image_dependence", by_word, "nats", [w for w, _ in words], about=meaning, **signed),
+        _along("", f"total_{prefix}image_dependence", np.asarray(total), "nats", about=sums, **signed),
     ]
-    about = (
-        f"the text is {total:.2f} nats more probable under its own thought than under {len(others)} others; near or below 0 "
-        "it is a guess from the prompt"
-    )
-    check = Check(name="swapped thought", value=total, tolerance=0.0, passed=total > 0, about=about)
-    return measures, [check, *_agreement(thought, own)]
+    return measures, [Check(name=name, value=float(total), tolerance=0.0, passed=bool(total > 0), about=about)]
 
 
 def _agreement(thought: DecodedThought, own: TextScore) -> list[Check]:
@@ -182,9 +185,8 @@ def _agreement(thought: DecodedThought, own: TextScore) -> list[Check]:
         return []  # the tokenizer cuts the text otherwise than the model wrote it, so the two cannot be compared
     gap = float(np.mean(np.abs(_logs(own) - np.array(thought.log_probabilities))))
     about = "mean gap in nats per token between writing the text and reading it again"
-    return [
-        Check(name="score agrees with decoding", value=gap, tolerance=_AGREEMENT, passed=gap <= _AGREEMENT, about=about)
-    ]
+    name, passed = "score agrees with decoding", gap <= _AGREEMENT
+    return [Check(name=name, value=gap, tolerance=_AGREEMENT, passed=passed, about=about)]
 
 
 def _logs(score: TextScore) -> np.ndarray:

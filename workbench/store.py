@@ -7,6 +7,7 @@ outside, where a string could be meant. Nothing here knows probes or models.
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -51,7 +52,7 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
 
     Raises BadInput naming the field that is missing, unknown or of the wrong kind.
     """
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     fields = {item.name: item for item in dataclasses.fields(kind) if item.compare is not False}  # pyright: ignore[reportArgumentType] - records are dataclasses
     if unknown := sorted(set(data) - set(fields)):
         raise BadInput(f"A stored {kind.__name__} has the unknown field '{unknown[0]}'; known: {', '.join(fields)}.")
@@ -153,6 +154,12 @@ def _image_bytes(folder: Path, sha256: str) -> str:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise BadInput(f"{file} is missing or is not the image that was saved; save the traces again.")
     return base64.b64encode(data).decode("ascii")
+
+
+# Resolving the hints anew for each of a result's measures and checks would be most of the work of reading it.
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _without_arrays(trace: Trace) -> dict[str, Any]:

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from planted import STRENGTH, VOCABULARY, PlantedModel, planted_sample, planted_trace
 
-from probes.decode import Decode, join_pieces
+from probes.decode import Decode
 from workbench.probe import Subject
 from workbench.types import Check, ProbeResult, TextScore
 from workbench.views import Note, Table, Words
@@ -125,27 +123,24 @@ def test_view_offers_words_dependence_and_tokens() -> None:
     assert [panel.measures[0] for panel in panels if isinstance(panel, Table)] == ["sample_text", "log_probability"]
 
 
-@pytest.mark.parametrize(
-    ("pieces", "words"),
-    [
-        (["The", " red", " cir", "cle", "."], ["The", "red", "circle."]),
-        ([" a", " ", "b", "\n", "\n", "c"], ["a", "b", "c"]),
-        (["", "a", "", " b", ""], ["a", "b"]),
-        (["a", "  ", "<|x|>", "y"], ["a", "<|x|>y"]),
-        (["\n", " a"], ["a"]),
-        ([" red", " red"], ["red", "red"]),
-        ([], []),
-        ([" "], [""]),
-    ],
-)
-def test_pieces_join_into_words(pieces: list[str], words: list[str]) -> None:
-    assert [word for word, _ in join_pieces(pieces)] == words
+def test_given_text_is_scored_under_own_and_swapped_thoughts() -> None:
+    result = measure((" blue", " cir", "cle", "."), score_text=" blue circle.")
+    assert result.measure("given_word_log_probability").coords["word"] == ("blue", "circle.")
+    np.testing.assert_allclose(
+        result.measure("given_word_log_probability").values, [KNOWN - STRENGTH, 3 * KNOWN], rtol=1e-5
+    )
+    # The end token after the fourth thought is a blank guess of the planted decoder.
+    expected = 4 * KNOWN - STRENGTH - np.log(len(VOCABULARY))
+    assert result.measure("given_log_probability").values == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(result.measure("given_image_dependence").values, [-STRENGTH, 0], atol=1e-5)
+    assert not check(result, "swapped thought, given text").passed
+    assert check(result, "swapped thought").passed
+    titles = [panel.measure for panel in Decode().view(result) if isinstance(panel, Words)]
+    assert titles[2:] == ["given_word_log_probability", "given_image_dependence"]
 
 
-@given(st.lists(st.text(alphabet="ab \n", max_size=3), max_size=8))
-def test_words_hold_every_piece_once_and_spell_the_text(pieces: list[str]) -> None:
-    joined = join_pieces(pieces)
-    assert [index for _, indices in joined for index in indices] == list(range(len(pieces)))
-    assert "".join(word for word, _ in joined).split() == "".join(w.strip() for w, _ in joined).split()
-    spelt = " ".join(word for word, _ in joined).split()
-    assert spelt == "".join(pieces).split()
+def test_given_text_is_scored_without_others_and_blank_text_is_not() -> None:
+    alone = measure(score_text=" red circle.")
+    assert alone.measure("given_word_log_probability").values.shape == (2,)
+    assert not check(alone, "swapped thought, given text").passed
+    assert not any(found.name.startswith("given") for found in measure(score_text="  ").measures)

@@ -139,7 +139,19 @@ def test_text_words_mark_the_doubtful_ones() -> None:
     lines = panel_text(Words(measure="p"), RESULT).splitlines()
     assert lines[0].startswith("red <img")
     assert lines[0].endswith("圆[0.7]")
-    assert "below 0.9" in lines[1]
+    assert lines[1] == "[number]: p (probability); words of 0.9 and more have none"
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_long_texts_are_wrapped_between_words(colour: bool) -> None:
+    long = measure(
+        "p", np.linspace(0, 1, 40), ("word",), units="probability", coords={"word": ("circle",) * 39 + ("圆" * 9,)}
+    )
+    result = dataclasses.replace(RESULT, measures=(long,))
+    drawn = panel_text(Words(measure="p"), result, colour=colour, width=50)
+    lines = re.sub(r"\x1b\[[\d;]+m", "", drawn).splitlines()
+    assert max(len(line) for line in lines[:-1]) <= 50
+    assert sum(line.count("circle") for line in lines) == 39
 
 
 def test_html_words_hold_their_numbers_and_colours() -> None:

@@ -39,7 +39,7 @@ def panel_text(
         case Note():
             body = f"{'! ' if panel.kind == 'warning' else ''}{values.printable(panel.text)}"
         case Words():
-            body = _words(result.measure(panel.measure), colour)
+            body = _words(result.measure(panel.measure), colour, width)
         case Table():
             body = _measures_table([result.measure(name) for name in panel.measures])
         case Heatmap():
@@ -76,18 +76,35 @@ def checks_text(result: ProbeResult) -> str:
     return "\n".join(lines)
 
 
-def _words(measure: Measure, colour: bool) -> str:
+def _words(measure: Measure, colour: bool, width: int) -> str:
     words = values.labels(measure, measure.dims[0])
+    numbers = measure.values.tolist()
+    sure = [measure.units == "probability" and v >= _SURE for v in numbers]
     if colour:
-        return " ".join(_coloured(word, measure, float(v)) for word, v in zip(words, measure.values, strict=True))
-    if measure.units != "probability":
-        pairs = (f"{word}[{values.number(v)}]" for word, v in zip(words, measure.values, strict=True))
-        return f"{' '.join(pairs)}\n[number]: {values.heading(measure)}"
-    marked = [
-        word if v >= _SURE else f"{word}[{values.number(v)}]" for word, v in zip(words, measure.values, strict=True)
+        shown = [_coloured(word, measure, v) for word, v in zip(words, numbers, strict=True)]
+        return _wrapped(words, shown, width)
+    shown = [
+        word if is_sure else f"{word}[{values.number(v)}]"
+        for word, v, is_sure in zip(words, numbers, sure, strict=True)
     ]
-    doubt = f"\n[number]: probability of a word below {_SURE}" if any(v < _SURE for v in measure.values) else ""
-    return " ".join(marked) + doubt
+    text = _wrapped(shown, shown, width)
+    if all(sure):
+        return text
+    limit = f"; words of {_SURE} and more have none" if measure.units == "probability" else ""
+    return f"{text}\n[number]: {values.heading(measure)}{limit}"
+
+
+def _wrapped(plain: Sequence[str], shown: Sequence[str], width: int) -> str:
+    """Words in lines of at most `width`; `plain` says how wide the words are, `shown` how they look."""
+    lines: list[list[str]] = [[]]
+    used = 0
+    for word, look in zip(plain, shown, strict=True):
+        if lines[-1] and used + 1 + _width(word) > width:
+            lines.append([])
+            used = 0
+        used += _width(word) + bool(lines[-1])
+        lines[-1].append(look)
+    return "\n".join(" ".join(line) for line in lines)
 
 
 def _coloured(word: str, measure: Measure, value: float) -> str:
