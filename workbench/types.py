@@ -129,10 +129,11 @@ class Trace:
     """Softmax weights of the think and embed rows; each row sums to 1. Later positions than the row hold 0."""
     embedding: Float[np.ndarray, " dim"]
     """Unit length."""
-    stepwise: Float[np.ndarray, "rows dim"]
-    """Entry k: the embedding when it sees only the first k thoughts (0 ... K); the last entry is the embedding."""
-    knockout: Float[np.ndarray, "think dim"]
-    """Entry k: the embedding when thought k alone is hidden from it. The *direct* effect: later thoughts saw thought k."""
+    stepwise: Float[np.ndarray, "steps dim"]
+    """Entry k: the embedding when it sees only the first k thoughts (0 ... K); the last entry is the embedding, and the
+    only one when the trace did not keep edits."""
+    knockout: Float[np.ndarray, "hidden dim"]
+    """K entries, or none when the trace did not keep edits. Entry k: the embedding when thought k alone is hidden from it. The *direct* effect: later thoughts saw thought k."""
     provenance: Provenance
     continuation: Any = field(default=None, repr=False, compare=False)
     """Key-value cache from which the model can go on to decode; opaque, never stored."""

@@ -113,13 +113,14 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
     ) -> Trace:
         n_think, dim = self._backbone.layout.n_think, len(embedding)
         begin = packed.embed.stop - len(encoded.tokens.ids)
-        empty = np.zeros((0, 0, 0, 0), dtype=np.float32)
-        attention = empty
+        attention = np.zeros((0, self.info.n_heads, n_think + 1, len(encoded.tokens.ids)), dtype=np.float32)
         if capture.attention:
             # Of several embed tokens the last row is kept: K think rows, then one embed row.
             rows = [*range(n_think), packed.embed.stop - packed.think.start - 1]
             attention = _array(torch.stack([layer[row][:, rows, begin:] for layer in capture.attention]))
-        latents = _array(torch.stack([layer[row] for layer in states])) if states else empty[0]
+        latents = np.zeros((0, n_think, self.info.width), dtype=np.float32)
+        if states:
+            latents = _array(torch.stack([layer[row] for layer in states]))
         changed = _array(groups) if groups is not None else np.zeros((0, dim), dtype=np.float32)
         own = _array(embedding)[None]
         return Trace(

@@ -43,7 +43,9 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     encoder = Encoder(backbone.processor, backbone.ids, config.data, Path(config.data.train).parent, config.optimiser.seed)
     start = state.load_weights(backbone) if resume and state.exists() else 0
     if config.perception.steps and not state.exists():
-        warm_up(backbone, rows, encoder, config.perception, config.optimiser.seed, say)
+        warm_up(
+            backbone, rows, encoder, config.perception, seed=config.optimiser.seed, workers=config.data.workers, report=say
+        )
     run = _Run(recipe, config, accelerator, backbone, adapters, encoder, state, say)
     return run.train(make_step(backbone), rows, start)
 

@@ -1,0 +1,28 @@
+"""Small random checkpoints of the real classes, for tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.models.creation import SmallSize, give_layout, save_backbone, small_backbone, small_tokenizer
+from workbench.models.formats.native import write_manifest
+from workbench.models.layout import Layout, tte_flash
+
+TINY = SmallSize(
+    width=64, layers=3, heads=4, key_value_heads=2, mlp=96, vision_width=32, vision_layers=2, vision_heads=2
+)
+
+
+def write_tiny(
+    folder: Path, rows: Sequence[dict[str, Any]], *, layout: Layout | None = None, size: SmallSize = TINY, seed: int = 1
+) -> Path:
+    """Write a random checkpoint whose tokenizer knows the rows' words; returns its folder."""
+    texts = [text for row in rows for text in (row["query"], row["reasoning"], row["target"]["text"] or "")]
+    model, processor = small_backbone(size, small_tokenizer(texts), seed=seed)
+    chosen = layout or tte_flash(4, contexts=("latents_only", "query_and_latents"))
+    backbone = give_layout(model, processor, chosen, seed=seed)
+    folder.mkdir(parents=True)
+    save_backbone(backbone, folder)
+    about = {"title": "Tiny random model", "recipe": "none", "step": 0, "steps": 0, "knows": "Nothing.", "config": {}}
+    write_manifest(folder, backbone, about)
+    return folder
