@@ -28,10 +28,11 @@ STYLE = """
 .dark .ts,.ts.dark{--ts-soft:#9aa4af;--ts-line:#3d444d;--ts-warn:#d8a53a}
 .ts h4{margin:.2em 0 .4em;font-size:1em}
 .ts .ts-words span{padding:.1em .25em;border-radius:.25em;white-space:pre-wrap;overflow-wrap:anywhere}
-.ts .ts-wide{overflow-x:auto}
+.ts .ts-wide,.ts.ts-wide{overflow-x:auto}
+.ts .ts-tall{overflow:auto;max-height:26em}
 .ts table{border-collapse:collapse;font-size:.86em}
 .ts th,.ts td{padding:.25em .55em;border:1px solid var(--ts-line);text-align:left;vertical-align:top}
-.ts th{font-weight:600}
+.ts th{font-weight:600}.ts td{overflow-wrap:anywhere}
 .ts .ts-number{text-align:right;font-variant-numeric:tabular-nums}
 .ts .ts-heat td{text-align:center;border-color:transparent;white-space:nowrap}
 .ts .ts-heat small{opacity:.8}
@@ -152,7 +153,7 @@ def _table(measures: Sequence[Measure]) -> str:
         f"<tr><th>{html.escape(name)}</th>{''.join(_entry(measure, i) for measure in measures)}</tr>"
         for i, name in enumerate(values.labels(measures[0], first))
     )
-    return f'<div class="ts-wide"><table><tr>{head}</tr>{rows}</table></div>'
+    return f'<div class="ts-tall"><table><tr>{head}</tr>{rows}</table></div>'
 
 
 def _entry(measure: Measure, index: int) -> str:
