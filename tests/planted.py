@@ -103,10 +103,11 @@ class PlantedModel(Embedder, DecodesThoughts, ReadsVocabulary):
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int = 0,
+        thoughts_from: Sequence[Trace] | None = None,
     ) -> list[DecodedThought]:
         generator = np.random.default_rng(seed)
         thoughts = []
-        for trace in traces:
+        for trace in thoughts_from or traces:
             if trace.continuation is None:
                 raise BadInput("This trace has no continuation; trace the sample again.")
             logits = trace.latents[-1]
