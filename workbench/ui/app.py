@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from workbench.assets import assets_dir, examples
 from workbench.errors import WorkbenchError
@@ -28,21 +29,17 @@ but their thoughts will be nonsense.</p>
 _log = logging.getLogger(__name__)
 
 
-def build_app(session: Session, folders: Sequence[Path] = ()) -> gr.Blocks:
-    """Build the pages over one session.
+def build_app(desk: Desk) -> gr.Blocks:
+    """Build the pages over one desk."""
 
-    Args:
-        session: runs the models.
-        folders: checkpoint folders offered beside the bundled ones.
+    def leave(request: gr.Request) -> None:
+        desk.uploads.release(request.session_hash)
 
-    Raises:
-        BadCheckpoint: for a folder that is no checkpoint.
-    """
-    desk = Desk(session, folders)
     with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as app:
         gr.HTML(_HEADER, elem_id="ts-header")
         with gr.Tabs(), gr.Tab("Explore", id="explore"):
             place_explore(desk)
+        app.unload(leave)
     app.queue(max_size=32)
     return app
 
@@ -57,15 +54,23 @@ def serve(
 ) -> tuple[gr.Blocks, str]:
     """Start the app and load the first checkpoint in the background; returns the app and its address when not blocking.
 
+    Args:
+        folders: checkpoint folders offered beside the bundled ones.
+        session: runs the models; a new one when not given.
+        host: address to listen on.
+        port: None takes the first free one from 7860 on.
+        block: wait until interrupted.
+
     Raises:
         BadCheckpoint: for a folder that is no checkpoint.
         OSError: when the port is taken.
     """
-    session = session or Session()
-    app = build_app(session, folders)
-    options = launch_options()
-    _, address, _ = app.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **options)
-    threading.Thread(target=warm, args=(Desk(session, folders),), name="warm", daemon=True).start()
+    desk = Desk(session or Session(), folders, upload_folder=Path(get_upload_folder()))
+    app = build_app(desk)
+    _, address, _ = app.launch(
+        server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()
+    )
+    threading.Thread(target=warm, args=(desk,), name="warm", daemon=True).start()
     if block:
         app.block_thread()
     return app, address

@@ -15,6 +15,7 @@ from workbench.errors import BadInput, UnknownName
 from workbench.inspection import Inspection
 from workbench.runner import Session
 from workbench.samples import Candidate, read_candidates
+from workbench.ui.uploads import Uploads
 
 MAX_KEPT = 32
 
@@ -58,14 +59,16 @@ class Desk:
     Args:
         session: runs the models.
         folders: checkpoint folders offered beside the bundled ones.
+        upload_folder: where the server puts uploads.
 
     Raises:
         BadCheckpoint: for a folder that is no checkpoint.
     """
 
-    def __init__(self, session: Session, folders: Sequence[Path] = ()) -> None:
+    def __init__(self, session: Session, folders: Sequence[Path] = (), *, upload_folder: Path) -> None:
         self.session = session
         self.shelf = Shelf()
+        self.uploads = Uploads(upload_folder)
         self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])
         self.default_candidates: tuple[Candidate, ...] = _shipped_candidates()
 

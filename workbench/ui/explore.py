@@ -7,6 +7,7 @@ import gradio as gr
 
 from workbench.assets import examples
 from workbench.images import refer
+from workbench.render.html import STYLE
 from workbench.stages import Progress
 from workbench.ui import handlers
 from workbench.ui.controls import ProbeControl, place_controls
@@ -103,7 +104,8 @@ def _place_result(desk: Desk) -> gr.HTML:
     return gr.HTML(
         value="",
         html_template='<div class="tv-root" data-testid="result"></div>',
-        css_template=read_style("explore.css"),
+        # Gradio nests this sheet in the component's own selector, where dark mode is an ancestor, `&` the component.
+        css_template=f"{read_style('explore.css')}\n{STYLE.replace('.dark .ts', '.dark & .ts')}",
         js_on_load=read_script("explore"),
         server_functions=[head_maps, export_file],
         apply_default_css=False,
@@ -124,13 +126,15 @@ def _wire_inputs(
         return handlers.describe_checkpoint(desk, name)
 
     @told
-    def check(file: dict[str, Any] | None) -> None:
-        handlers.check_upload(file)
+    def check(request: gr.Request, file: dict[str, Any] | None) -> None:
+        # As soon as it arrives, so that a bad file is refused before anything is typed.
+        if file:
+            handlers.upload(desk, file, request.session_hash)
 
     if gallery is not None:
         gallery.select(pick, None, [image, query], **LIGHT)
     # Without preprocessing Gradio hands over where the file lies, and our own checks come before any decoding.
-    image.upload(check, image, None, preprocess=False, **LIGHT)
+    image.upload(check, image, None, preprocess=False, **LIGHT).failure(lambda: None, None, image, **LIGHT)
     if desk.first_checkpoint is not None:
         hint.value = describe(desk.first_checkpoint)
     checkpoint.change(describe, checkpoint, hint, preprocess=False, **LIGHT)
@@ -148,6 +152,7 @@ def _wire_run(
 
     @told
     def read(
+        request: gr.Request,
         image: dict[str, Any] | None,
         more: list[dict[str, Any]] | None,
         text: str | None,
@@ -157,7 +162,12 @@ def _wire_run(
         *settings: Any,
     ) -> str:
         asked = handlers.Asked(
-            image=image, more=more or [], query=text or "", checkpoint=checkpoint, listed=listed or ""
+            image=image,
+            more=more or [],
+            query=text or "",
+            checkpoint=checkpoint,
+            tab=request.session_hash,
+            listed=listed or "",
         )
         return handlers.read_thought(desk, asked, names, settings, told_to(progress))
 

@@ -21,9 +21,7 @@ def told(handler: Callable[P, R]) -> Callable[P, R]:
         try:
             return handler(*args, **kwargs)
         except WorkbenchError as error:
-            raise gr.Error(
-                html.escape(str(error), quote=False), title="This did not work", print_exception=False
-            ) from error
+            raise gr.Error(html.escape(str(error), quote=False), duration=20, print_exception=False) from error
 
     return wrapped
 

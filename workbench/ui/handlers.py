@@ -31,6 +31,8 @@ class Asked:
     query: str = ""
     checkpoint: str | None = None
     """A name that the page offered."""
+    tab: str | None = None
+    """Gradio's id of the browser tab."""
     listed: str = ""
     """Candidates, one a line; empty takes the shipped ones."""
 
@@ -55,7 +57,7 @@ def read_thought(
         raise BadInput(f"{len(files)} images were given, but the page takes at most {MAX_IMAGES}; remove some.")
     if not asked.query.strip():
         raise BadInput("The question is empty; type what you want to know about the image, or pick an example.")
-    sample = make_sample([upload(file) for file in files], asked.query)
+    sample = make_sample([upload(desk, file, asked.tab) for file in files], asked.query)
     candidates, source = _candidates(desk, asked.listed)
     inspection = desk.session.inspect(
         sample,
@@ -67,18 +69,13 @@ def read_thought(
     return to_json(inspection, desk.shelf.put(inspection), candidates_from=source)
 
 
-def upload(file: Mapping[str, Any]) -> ImageRef:
-    """Check an uploaded file. Raises BadInput when it is no image that may be opened."""
+def upload(desk: Desk, file: Mapping[str, Any], tab: str | None) -> ImageRef:
+    """Check an uploaded file and note which tab holds it. Raises BadInput when it is no image that may be opened."""
     path = file.get("path")
-    if not isinstance(path, str):
-        raise BadInput("The upload did not arrive; give the image again.")
+    if not isinstance(path, str) or not Path(path).is_file():
+        raise BadInput("The uploaded image is no longer here; give it again.")
+    desk.uploads.hold(tab, path)
     return refer(Path(path), name=str(file.get("orig_name") or Path(path).name))
-
-
-def check_upload(image: Mapping[str, Any] | None) -> None:
-    """Look at an upload as soon as it arrives, so that a bad file is refused before anything is typed."""
-    if image:
-        upload(image)
 
 
 def pick_example(name: object) -> tuple[str | None, str]:

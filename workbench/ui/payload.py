@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from workbench.images import open_image
 from workbench.inspection import Inspection
+from workbench.probe import PROBES, build
+from workbench.render.html import panel_html
 from workbench.types import ProbeResult
 from workbench.ui.maps import REDUCTIONS, head_maps, pack, reduced_maps, sends_heads
 from workbench.ui.pictures import data_uri
@@ -18,6 +21,7 @@ from workbench.ui.sentences import about_thought, card_facts, control, metric_ro
 CARD_WORDS = 3
 LENS_WORDS = 5
 SHOWN_CANDIDATES = 10
+_OWN_PARTS = ("attention", "decode", "lens")
 
 
 def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
@@ -42,6 +46,7 @@ def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
         "tokens": _tokens(inspection),
         "lens": None if lens is None else _lens(lens),
         "ranking": _ranking(inspection, candidates_from),
+        "others": _others(inspection),
         "card": {
             "title": inspection.card.title,
             "description": inspection.card.description,
@@ -110,7 +115,7 @@ def _tokens(inspection: Inspection) -> list[dict[str, Any]]:
     entropies = None if lens is None else lens.measure("entropy").values[-1]
     tokens: list[dict[str, Any]] = []
     for k in range(inspection.trace.n_think):
-        spread = None if entropies is None else f"spread over ≈{np.exp(entropies[k]):.1f} words"
+        spread = None if entropies is None else f"spread over ≈{_short(np.exp(entropies[k]))} words"
         words = [] if lens is None else _words(lens, -1, k, CARD_WORDS)
         note = "" if lens is not None else "Its state cannot be read as words here."
         tokens.append({"label": f"Thought {k + 1}", "words": words, "spread": spread, "share": shares[k], "note": note})
@@ -118,10 +123,10 @@ def _tokens(inspection: Inspection) -> list[dict[str, Any]]:
     return [*tokens, {"label": "Embedding", "words": [], "spread": None, "share": shares[-1], "note": note}]
 
 
-def _image_shares(inspection: Inspection) -> list[float]:
+def _image_shares(inspection: Inspection) -> list[float] | list[None]:
     result = inspection.results.get("attention")
-    if result is None:
-        return [0.0] * (inspection.trace.n_think + 1)
+    if result is None or not inspection.trace.grids:
+        return [None] * (inspection.trace.n_think + 1)
     share = result.measure("share")
     parts = [i for i, part in enumerate(share.coords["part"]) if str(part).startswith("image")]
     return [_number(value) for value in share.values[:, parts].sum(axis=1)]
@@ -143,6 +148,18 @@ def _words(lens: ProbeResult, layer: int, think: int, most: int) -> list[tuple[s
     return [(str(word).strip() or "␣", _number(p)) for word, p in top]
 
 
+def _others(inspection: Inspection) -> list[dict[str, Any]]:
+    """Results of probes that the page has no part of its own for, drawn by the report's renderer, which escapes texts."""
+    found = []
+    for name, result in inspection.results.items():
+        if name in _OWN_PARTS:
+            continue
+        probe = build(PROBES.get(name), result.parameters)
+        images = [open_image(image) for image in inspection.sample.images]
+        found.append({"title": probe.title, "html": "".join(panel_html(p, result, images) for p in probe.view(result))})
+    return found
+
+
 def _ranking(inspection: Inspection, candidates_from: str) -> dict[str, Any] | None:
     if not inspection.ranking:
         return None
@@ -151,6 +168,10 @@ def _ranking(inspection: Inspection, candidates_from: str) -> dict[str, Any] | N
         for row in inspection.ranking[:SHOWN_CANDIDATES]
     ]
     return {"rows": rows, "total": len(inspection.ranking), "source": candidates_from}
+
+
+def _short(count: float) -> str:
+    return f"{count:.1f}" if count < 10 else f"{count:.0f}"
 
 
 def _number(value: Any) -> float:

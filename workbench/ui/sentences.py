@@ -25,8 +25,15 @@ _STAGES = {
     "candidates": "ranking the candidates",
     "total": "in all",
 }
-# Said by `control` in its own words.
-_SAID_ELSEWHERE = ("swapped thought",)
+_FAILED = {
+    "maps against uniform": "The attention is spread almost evenly over the image, so the heatmaps say next to nothing.",
+    "finished": "The text was cut off before its end; raise 'max tokens' under 'Settings of the measurements'.",
+    "entropy against random latents": (
+        "Read as words, the think tokens are no sharper than random noise: do not trust the words on their cards."
+    ),
+    "swapped thought": "",
+}
+"""Failed checks of the built-in probes in plain words; an empty text is said elsewhere on the page."""
 
 
 def about_thought(result: ProbeResult) -> str:
@@ -45,11 +52,16 @@ def control(result: ProbeResult) -> dict[str, str] | None:
             "text": "Control: not tested, because there was no other sample to swap thoughts with.",
         }
     total, words = float(found["total_image_dependence"].values), found["image_dependence"].values
-    depend = f"{int((words > _WORD_DEPENDS).sum())} of its {len(words)} words depend on it"
+    n_depend = int((words > _WORD_DEPENDS).sum())
+    depend = (
+        "all of its words depend on it"
+        if n_depend == len(words)
+        else f"{n_depend} of its {len(words)} words depend on it"
+    )
     if total > _CLEAR:
         text = (
             f"Control: with the thoughts of other images put in place of this one's, the same text becomes {_times(total)} "
-            f"less likely. So it was read from this image's thought; {depend}, the rest would be guessed anyway."
+            f"less likely. So it was read from this image's thought: {depend}."
         )
         return {"level": "clear", "text": text}
     if total > 0:
@@ -62,13 +74,13 @@ def control(result: ProbeResult) -> dict[str, str] | None:
 def warnings(inspection: Inspection) -> list[str]:
     """Failed checks, probes that did not run and what was changed on the way, as sentences."""
     failed = [
-        f"Check failed, {check.name}: {check.about}."
+        _FAILED.get(check.name, f"A check failed ({check.name}): {check.about}.")
         for result in inspection.results.values()
         for check in result.checks
-        if not check.passed and check.name not in _SAID_ELSEWHERE
+        if not check.passed
     ]
     skipped = [f"Not measured ({name}): {reason}" for name, reason in inspection.skipped.items()]
-    return [*failed, *skipped, *inspection.notes]
+    return [sentence for sentence in (*failed, *skipped, *inspection.notes) if sentence]
 
 
 def metric_rows(card: CheckpointCard) -> list[dict[str, str]]:

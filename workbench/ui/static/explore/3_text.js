@@ -89,3 +89,12 @@ function secondsPart(view) {
   );
   return section("Time taken", "Of the run that made this result; asking the same again is answered from memory.", make("table", { class: "tv-table" }, make("tbody", {}, rows)));
 }
+
+/** Results of further probes; their markup is made and escaped by the server's report renderer. */
+function othersPart(view) {
+  return view.others.map((other) => {
+    const body = make("div", { class: "tv-scroll" });
+    body.innerHTML = other.html;
+    return section(other.title, null, body);
+  });
+}

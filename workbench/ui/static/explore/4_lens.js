@@ -10,10 +10,9 @@ function cardsPart(view, choose) {
       "button",
       { class: "tv-card", type: "button", role: "tab", id: `tv-card-${row}`, "data-testid": `card-${row}`, "aria-controls": "tv-big", onclick: () => choose(row) },
       make("span", { class: "tv-card-title" }, token.label),
-      make("canvas", { class: "tv-card-map", width: 2, height: 2, "aria-hidden": "true" }),
+      view.images.length ? make("canvas", { class: "tv-card-map", width: 2, height: 2, "aria-hidden": "true" }) : null,
       words.length ? make("span", { class: "tv-reads" }, words) : make("span", { class: "tv-card-note" }, token.note),
-      token.spread === null ? null : make("span", { class: "tv-card-note" }, `${token.spread} · ${percent(token.share)} on the image`),
-      token.spread === null ? make("span", { class: "tv-card-note" }, `${percent(token.share)} on the image`) : null,
+      make("span", { class: "tv-card-note" }, [token.spread, token.share === null ? null : `${percent(token.share)} on the image`].filter(Boolean).join(" · ")),
     );
   });
   const strip = make("div", { class: "tv-cards", role: "tablist", "aria-label": "Think tokens", "data-testid": "cards" }, cards);

@@ -30,7 +30,7 @@ class Explorer {
     this.lens = lensPart(this.view, (row, layer) => this.set({ row, layer }));
     const bar = make("div", { class: "tv-scale-row" }, make("span", {}, "0"), this.scale, this.scaleTop);
     const stage = make("div", { class: "tv-stage" }, this.picker(), this.canvas, bar, this.caption);
-    const side = make("div", { class: "tv-side" }, this.controls(), this.wait, this.reverse);
+    const side = make("div", { class: "tv-side" }, this.reverse, this.controls(), this.wait);
     this.node = make("div", { class: "tv-explorer" });
     const parts = [
       section(
@@ -178,10 +178,10 @@ class Explorer {
     this.caption.textContent = `${view.tokens[state.row].label} ${where}: ${percent(total)} of its attention is on this image (${this.image.rows} × ${this.image.cols} patches), most of it at ${place(peak)} (${percent(map[peak])}).`;
     this.canvas.setAttribute("aria-label", `Heatmap. ${this.caption.textContent}`);
     if (patch === null) {
-      this.reverse.replaceChildren(make("p", { class: "tv-faint" }, "Point at a patch of the image to see which thoughts look at it most. Click keeps it."));
+      this.reverse.replaceChildren(make("h4", {}, "Who looks at a patch"), make("p", { class: "tv-faint" }, "Point at a patch of the image, or move over it with the arrow keys, to see which thoughts look at it most. A click keeps it."));
       return;
     }
-    const ranked = maps.map((values, row) => [values[patch], row]).sort((a, b) => b[0] - a[0]).slice(0, 8);
+    const ranked = maps.map((values, row) => [values[patch], row]).sort((a, b) => b[0] - a[0]).slice(0, 5);
     const top = ranked[0][0] || 1;
     const bars = ranked.map(([value, row]) =>
       make("tr", { class: row === state.row ? "tv-chosen" : null }, make("td", {}, view.tokens[row].label), make("td", { class: "tv-bar-cell" }, make("span", { class: "tv-bar", style: `width:${(value / top) * 100}%` })), make("td", { class: "tv-number" }, percent(value))),

@@ -1,0 +1,32 @@
+"""Uploaded files and the tabs that hold them: a file goes when the last tab that uploaded it is closed."""
+
+import threading
+from pathlib import Path
+
+
+class Uploads:
+    """Who holds which upload. Gradio files uploads by content, so two tabs may hold the same one.
+
+    Args:
+        folder: only files below it are ever deleted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._lock = threading.Lock()
+        self._held: dict[str, set[Path]] = {}
+
+    def hold(self, tab: str | None, path: str) -> None:
+        """Note that a tab uploaded a file."""
+        if tab is not None:
+            with self._lock:
+                self._held.setdefault(tab, set()).add(Path(path).resolve())
+
+    def release(self, tab: str | None) -> None:
+        """Delete what only this tab held."""
+        with self._lock:
+            mine = self._held.pop(tab, set()) if tab is not None else set()
+            kept = {path for held in self._held.values() for path in held}
+        for path in mine - kept:
+            if path.is_relative_to(self._folder):
+                path.unlink(missing_ok=True)
