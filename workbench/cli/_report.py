@@ -6,6 +6,7 @@ import shutil
 from workbench.cli._screen import has_colour, paint, plain, table
 from workbench.inspection import Inspection, readings_of
 from workbench.render.text import panel_text
+from workbench.render.values import number
 from workbench.types import DecodedThought, ProbeResult
 from workbench.views import Overlay, Words
 
@@ -35,12 +36,12 @@ def _thought(thought: DecodedThought | None, result: ProbeResult | None) -> str:
         return f"{paint('Decoded thought', _TITLE)}\n(empty: the model ended the text at once)"
     mean = math.exp(sum(thought.log_probabilities) / len(thought.log_probabilities))
     ended = "ended by the model" if thought.finish == "end" else "cut at the length limit"
-    facts = f"confidence {mean:.2f} (geometric mean over tokens), {ended}, context {thought.context}"
+    facts = f"confidence {number(mean)} (geometric mean over tokens), {ended}, context {thought.context}"
     body = plain(thought.text)
     if result is not None:
         body = panel_text(Words(measure="word_probability"), result, colour=has_colour(), width=_width())
         least = min(result.measure("word_probability").values)
-        facts = f"least sure word {least:.2f}, {facts}"
+        facts = f"least sure word {number(least)}, {facts}"
     return f"{paint('Decoded thought', _TITLE)}\n{body}\n{facts}"
 
 
@@ -63,7 +64,7 @@ def _think_tokens(inspection: Inspection) -> str:
     rows = []
     for reading in readings_of(lens):
         likely = zip(reading.words[:_SHOWN_WORDS], reading.probabilities, strict=False)
-        words = ", ".join(f"{plain(word).strip() or repr(word)} {p:.2f}" for word, p in likely)
+        words = ", ".join(f"{plain(word).strip() or repr(word)} {number(p)}" for word, p in likely)
         share = f"{on_image[reading.think - 1]:.2f}" if on_image else "-"
         rows.append((str(reading.think), words, f"{reading.entropy:.2f}", share))
     head = ("think", "reads as (logit lens, last layer)", "entropy, nats", "attention on image")
@@ -82,8 +83,8 @@ def _maps(inspection: Inspection) -> list[str]:
     if attention is None:
         return []
     found = []
-    for number, image in enumerate(inspection.sample.images):
-        panel = Overlay(measure=f"attention_image_{number}", image=number, each="row")
+    for index, image in enumerate(inspection.sample.images):
+        panel = Overlay(measure=f"attention_image_{index}", image=index, each="row")
         title = paint(f"Attention on {plain(image.name)}", _TITLE)
         found.append(f"{title}\n{panel_text(panel, attention, colour=has_colour(), width=_width())}")
     return found

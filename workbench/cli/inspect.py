@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.cli._arguments import UsageError, build_probes
 from workbench.cli._screen import show_progress, write, write_json
+from workbench.errors import BadInput
 
 _EPILOG = """examples:
   thinkscope inspect photo.png "what is at the top left?"
@@ -59,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
     found = Session(device=args.device, dtype=args.dtype).inspect(
         sample, checkpoint=args.checkpoint, probes=probes, candidates=candidates, progress=show_progress
     )
+    for flag, _ in args.probe_flags:
+        if reason := found.skipped.get(flag.split(".")[0]):
+            # Who sets a probe's parameter wants that probe; elsewhere a skipped one is only told.
+            raise BadInput(f"--{flag}: {reason}")
     if args.json:
         from workbench.export import inspection_json
 
