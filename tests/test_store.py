@@ -277,3 +277,12 @@ def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatc
         store.write_text_atomic(target, "new")
     assert target.read_text(encoding="utf-8") == "old é"
     assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
+
+
+def test_reader_of_the_old_file_is_not_disturbed(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    store.write_text_atomic(target, "old")
+    with target.open(encoding="utf-8") as reader:
+        store.write_text_atomic(target, "new and longer")
+        assert reader.read() == "old"
+    assert target.read_text(encoding="utf-8") == "new and longer"

@@ -208,6 +208,7 @@ def _encode_array(array: np.ndarray) -> dict[str, Any]:
 
 def _short_floats(flat: np.ndarray) -> list[float | str]:
     # NumPy writes the shortest decimal that means this float32; as a double it is shorter in JSON than the exact value.
+    # Rounding twice (to double, to float32) may miss it by one in rare cases, and those keep the exact value.
     short = flat.astype("U32").astype(np.float64)
     short = np.where(short.astype(np.float32) == flat, short, flat.astype(np.float64))
     return [value if math.isfinite(value) else str(value) for value in short.tolist()]

@@ -49,11 +49,16 @@ def test_layer_and_head_are_counted_from_one() -> None:
     trace = hot_trace()
     attention = np.zeros_like(trace.attention)
     attention[..., 0] = 1
-    attention[2, 1] = trace.attention[2, 1]
-    single = Attention(layer=3, head=2).measure(with_attention(trace, attention)).measure("attention_image_1")
-    assert single.values[0, 2, 1] > 0.5
-    other = Attention(layer=3, head=1).measure(with_attention(trace, attention)).measure("attention_image_1")
-    assert not other.values.any()
+    attention[1, 0] = trace.attention[1, 0]
+    trace = with_attention(trace, attention)
+
+    def hottest(layer: int, head: int) -> float:
+        return float(Attention(layer=layer, head=head).measure(trace).measure("attention_image_1").values.max())
+
+    assert hottest(2, 1) > 0.5
+    assert hottest(2, 2) == hottest(1, 1) == hottest(3, 1) == 0
+    assert hottest(2, 0) == pytest.approx(hottest(2, 1) / N_HEADS)
+    assert hottest(0, 1) == pytest.approx(hottest(2, 1) / N_LAYERS)
 
 
 def test_reductions_differ_as_they_should() -> None:
@@ -154,6 +159,17 @@ def test_text_alone_has_shares_and_says_so(reduce: str) -> None:
     panels = probe.view(result)
     assert not any(isinstance(panel, Overlay) for panel in panels)
     assert any(isinstance(panel, Note) and "no image" in panel.text for panel in panels)
+
+
+def test_without_an_image_no_head_is_most_on_it_so_all_are_taken() -> None:
+    trace = planted_trace(Sample(id="t", text="one two", metadata={"thought": (" red",)}))
+    attention = np.zeros_like(trace.attention)
+    attention[..., 0] = 1
+    attention[2, 1, :, 0], attention[2, 1, :, 1] = 0, 1
+    attention[..., 2, :], attention[..., 2, 2] = 0, 1
+    trace = with_attention(trace, attention)
+    top, mean = (Attention(reduce=reduce, top_heads=1).measure(trace).measure("share") for reduce in ("top", "mean"))
+    np.testing.assert_array_equal(top.values, mean.values)
 
 
 @pytest.mark.parametrize("wrong", [{"layer": N_LAYERS + 1}, {"head": N_HEADS + 1}, {"layer": -1}])

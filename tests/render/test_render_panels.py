@@ -1,7 +1,9 @@
 """The same panels as text, HTML and figures: right numbers, safe strings, every kind of panel."""
 
+import base64
 import dataclasses
 import html.parser
+import io
 import re
 from typing import get_args
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 from planted import PROVENANCE
 
-from workbench.render import plotly_figures, values
+from workbench.render import plotly_figures, svg, values
 from workbench.render.html import checks_html, panel_html
 from workbench.render.report import Section, report_html
 from workbench.render.text import checks_text, panel_text, table
@@ -197,6 +199,36 @@ def test_shared_scale_is_one_and_own_scales_are_several() -> None:
     assert panel_html(Overlay(measure="map", image=0, each="row", scale="each"), RESULT).count("ts-scale") == 2
 
 
+def test_overlay_lies_on_the_image_that_it_names() -> None:
+    clear = measure("clear", np.full((1, 2, 3), np.nan), ("row", "rows", "cols"))
+    result = dataclasses.replace(RESULT, measures=(clear,))
+    images = [Image.new("RGB", (60, 40), "red"), Image.new("RGB", (40, 60), "blue")]
+    fragment = panel_html(Overlay(measure="clear", image=1, each="row"), result, images)
+    [data] = re.findall(r"base64,([^\"]+)", fragment)
+    drawn = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert drawn.height > drawn.width
+    assert drawn.getpixel((5, 5)) == (0, 0, 255)
+
+
+def test_bars_stand_on_zero_and_lines_rise_with_their_numbers() -> None:
+    drawn = svg.bars(values.Series(names=("",), x=("a", "b"), values=np.array([[3.0, -1.0]])), units="u", x="x")
+    (top_a, tall_a), (top_b, tall_b) = (
+        map(float, bar) for bar in re.findall(r'<rect x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', drawn)
+    )
+    assert top_a + tall_a == pytest.approx(top_b, abs=0.2)
+    assert tall_a == pytest.approx(3 * tall_b, abs=0.4)
+    line = svg.lines(values.Series(names=("",), x=("a", "b"), values=np.array([[1.0, 2.0]])), units="u", x="x")
+    low, high = (float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', line))
+    assert high < low
+
+
+def test_lines_break_where_a_number_is_missing() -> None:
+    found = values.Series(names=("",), x=("a", "b", "c"), values=np.array([[1.0, np.nan, 2.0]]))
+    [path] = re.findall(r'<path d="([^"]+)" fill="none"', svg.lines(found, units="u", x="x"))
+    assert path.count("M") == 2
+    assert "L" not in path
+
+
 def test_frames_become_maps_of_their_own() -> None:
     found = values.maps(RESULT.measure("frames"), Overlay(measure="frames", image=0, each="row"))
     assert [entry.name for entry in found] == ["1, frame 1", "1, frame 2", "2, frame 1", "2, frame 2"]
@@ -301,7 +333,7 @@ def test_report_is_one_file_that_asks_nothing_of_anyone() -> None:
     document = report_html(
         f"Report {EVIL}",
         [Section(title="Made", panels=PANELS, result=RESULT, about="What it is.")],
-        PROVENANCE,
+        dataclasses.replace(PROVENANCE, data_revision="revision 7", seed=41),
         query=EVIL,
         images=IMAGES,
         facts={"nearest": EVIL},
@@ -315,4 +347,6 @@ def test_report_is_one_file_that_asks_nothing_of_anyone() -> None:
     assert "What it is." in text
     assert PROVENANCE.weights_sha256 in text
     assert "probe made, version 1" in text
+    assert "revision 7" in text
+    assert "41" in text
     assert "prefers-color-scheme:dark" in document
