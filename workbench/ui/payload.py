@@ -5,12 +5,13 @@ the raw value mistakes it for markup.
 """
 
 import json
+import math
 from typing import Any
 
 import numpy as np
 
 from workbench.images import open_image
-from workbench.inspection import Inspection
+from workbench.inspection import Inspection, readings_of
 from workbench.probe import PROBES, build
 from workbench.render.html import panel_html
 from workbench.types import ProbeResult
@@ -112,10 +113,10 @@ def _images(inspection: Inspection) -> list[dict[str, Any]]:
 def _tokens(inspection: Inspection) -> list[dict[str, Any]]:
     """The K think tokens, then the embed token."""
     shares, lens = _image_shares(inspection), inspection.results.get("lens")
-    entropies = None if lens is None else lens.measure("entropy").values[-1]
+    readings = None if lens is None else readings_of(lens)
     tokens: list[dict[str, Any]] = []
     for k in range(inspection.trace.n_think):
-        spread = None if entropies is None else f"spread over ≈{_short(np.exp(entropies[k]))} words"
+        spread = None if readings is None else f"spread over ≈{_short(math.exp(readings[k].entropy))} words"
         words = [] if lens is None else _words(lens, -1, k, CARD_WORDS)
         note = "" if lens is not None else "Its state cannot be read as words here."
         tokens.append({"label": f"Thought {k + 1}", "words": words, "spread": spread, "share": shares[k], "note": note})

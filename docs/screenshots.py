@@ -1,0 +1,62 @@
+"""`python docs/screenshots.py`: pictures of the running app for the README, written to `docs/images/`.
+
+Starts the real app, picks an example, presses the button and waits for the thought: 1440 and 800 px wide, light and dark.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from workbench.assets import bundled_checkpoints
+from workbench.ui.app import serve
+
+FOLDER = Path(__file__).resolve().parent / "images"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+EXAMPLE = 3
+SHOTS = (("light", 1440), ("dark", 1440), ("light", 800), ("dark", 800))
+
+
+def main() -> int:
+    """Take every picture; 2 with a sentence when something that it needs is missing."""
+    from playwright.sync_api import sync_playwright
+
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser_path is None:
+        sys.stderr.write("Chromium is missing: apt-get install -y chromium\n")
+        return 2
+    folders = [Path(argument) for argument in sys.argv[1:]]
+    if not folders and not bundled_checkpoints():
+        sys.stderr.write("No checkpoint is bundled; name a folder: python docs/screenshots.py FOLDER\n")
+        return 2
+    FOLDER.mkdir(exist_ok=True)
+    app, address = serve(folders, port=None, block=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+        for theme, width in SHOTS:
+            page = browser.new_page(viewport={"width": width, "height": 1000})
+            shoot(page, f"{address}?__theme={theme}", f"explore-{theme}-{width}.png")
+            page.close()
+        browser.close()
+    app.close(verbose=False)
+    return 0
+
+
+def shoot(page: Any, address: str, name: str) -> None:
+    """One picture of the whole page after a real click, and for the README one of its upper part."""
+    page.goto(address)
+    page.get_by_test_id(f"example-{EXAMPLE}").click()
+    page.wait_for_function("document.querySelector('#ts-query textarea').value !== ''")
+    page.get_by_role("button", name="Read the thought").click()
+    page.get_by_test_id("thought").wait_for(timeout=120_000)
+    page.get_by_test_id("card-1").click()
+    page.evaluate("window.scrollTo(0, 0)")
+    # Gradio fades its progress bar out.
+    page.wait_for_timeout(1500)
+    page.screenshot(path=FOLDER / name, full_page=True)
+    print(f"wrote {FOLDER / name}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

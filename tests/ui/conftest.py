@@ -1,0 +1,121 @@
+"""A desk over the planted model for handlers, and the real app in a real browser for the page."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from planted import N_THINK, PlantedModel
+
+from workbench.assets import bundled_checkpoints
+from workbench.embedder import Embedder
+from workbench.runner import Session
+from workbench.types import Sample
+from workbench.ui.desk import Desk
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class PlantedSession(Session):
+    """A session whose every checkpoint is the planted model; its thought is made from the words of the question."""
+
+    def __init__(self) -> None:
+        super().__init__(device="cpu")
+        self.planted = CountingModel()
+
+    def model(self, checkpoint: str = "") -> Embedder:
+        return self.planted
+
+
+class CountingModel(PlantedModel):
+    def __init__(self) -> None:
+        self.prepared: list[str] = []
+
+    def prepare(self, sample: Sample) -> Any:
+        from dataclasses import replace
+
+        self.prepared.append(sample.text)
+        words = [
+            f" {word}" for word in sample.text.split() if f" {word}" in (" red", " blue", " square", " left", " right")
+        ]
+        hot = (0, 1) if sample.images else None
+        return super().prepare(replace(sample, metadata={"thought": tuple(words[:N_THINK]), "hot": hot}))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    folder = tmp_path / "planted-checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    return Desk(PlantedSession(), [folder], upload_folder=uploads)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """50 wide, 30 high: three rows of five patches for the planted model."""
+    path = tmp_path / "uploads" / "picture.png"
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.full((30, 50, 3), 90, dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The real app with the bundled checkpoint, or with a random one where none is bundled yet."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from workbench.ui.app import serve
+
+    folders = [] if "tte-flash" in bundled_checkpoints() else [request.getfixturevalue("tiny_checkpoint")]
+    app, url = serve(folders, session=Session(device="cpu", dtype="float32"), port=free_port(), block=False)
+    yield url
+    app.close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    found = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Any, address: str) -> Iterator[Any]:
+    """A fresh tab that fails the test on a script error or on a request to anywhere else."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    page, troubles = context.new_page(), []
+    page.on("pageerror", lambda error: troubles.append(f"script error: {error}"))
+    page.on("request", lambda asked: None if is_local(asked.url) else troubles.append(f"fetched {asked.url}"))
+    page.goto(address)
+    page.get_by_test_id("example-1").wait_for()
+    yield page
+    context.close()
+    assert troubles == []
+
+
+def is_local(url: str) -> bool:
+    return url.startswith(("http://127.0.0.1", "data:", "blob:"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
