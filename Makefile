@@ -34,7 +34,7 @@ test: $(READY) ## run all tests (ARGS="-k images" for some)
 check: $(READY) ## lint, format, types, import rules, spelling
 	@$(BIN)/ruff check . || { echo "Lint: '$(BIN)/ruff check --fix .' mends most of it."; exit 1; }
 	@$(BIN)/ruff format --check . || { echo "Format: run '$(BIN)/ruff format .'."; exit 1; }
-	@$(BIN)/pyright
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@$(BIN)/lint-imports || { echo "A module imports what its room may not; pyproject.toml states the rules."; exit 1; }
 	@$(BIN)/typos || { echo "Spelling: '$(BIN)/typos --write-changes' mends it; names go into [tool.typos] of pyproject.toml."; exit 1; }
 
