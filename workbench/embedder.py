@@ -76,8 +76,12 @@ class DecodesThoughts(abc.ABC):
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int = 0,
+        thoughts_from: Sequence[Trace] | None = None,
     ) -> list[DecodedThought]:
         """Write one text for each trace, all in one batch, going on from the traces' continuations.
+
+        `thoughts_from[i]`, when given, replaces the thoughts of trace i by those of another trace (the query stays, where
+        the context shows it at all).
 
         `context=None` takes the model's own. Temperature 0 is greedy. Raises Unsupported for a context that the model
         was not trained for, BadInput for a trace without continuation.
@@ -94,8 +98,7 @@ class DecodesThoughts(abc.ABC):
     ) -> list[TextScore]:
         """Teacher-forced log-probabilities of `texts[i]` under trace i, the end token included as last token.
 
-        `thoughts_from[i]`, when given, replaces the thoughts of trace i by those of another trace (the query stays, where
-        the context shows it at all).
+        `thoughts_from` as in `decode`.
         """
 
 

@@ -26,6 +26,11 @@ class Backbone:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    @property
+    def width(self) -> int:
+        """Width of the residual stream."""
+        return self.family.token_embedding(self.model).weight.shape[1]
+
     def to_device(self, device: torch.device) -> "Backbone":
         """The same backbone with its model moved."""
         self.model.to(device)
@@ -33,10 +38,21 @@ class Backbone:
 
     def inputs(self, packed: Packed) -> Float[Tensor, "batch seq width"]:
         """Input embeddings with the visual tokens in their places. The vision tower runs once for the whole batch."""
-        embedded = self.family.token_embedding(self.model)(packed.ids)
+        return self.embed_tokens(packed, self.see(packed))
+
+    def see(self, packed: Packed) -> Float[Tensor, "tokens width"] | None:
+        """Merged visual tokens of the whole batch, in the order of its rows; None without images."""
         if packed.pixels is None:
+            return None
+        return self.family.visual_tokens(self.model, packed.pixels, packed.thw)
+
+    def embed_tokens(
+        self, packed: Packed, visual: Float[Tensor, "tokens width"] | None
+    ) -> Float[Tensor, "batch seq width"]:
+        """Input embeddings with the given visual tokens in their places."""
+        embedded = self.family.token_embedding(self.model)(packed.ids)
+        if visual is None:
             return embedded
-        visual = self.family.visual_tokens(self.model, packed.pixels, packed.thw)
         where = (packed.ids == self.ids.image)[..., None]
         return embedded.masked_scatter(where, visual.to(embedded.dtype))
 

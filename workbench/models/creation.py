@@ -4,13 +4,15 @@ The small models are of the real classes with the real file formats, only small;
 a 2B checkpoint by changing a path.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, trainers
+from huggingface_hub import snapshot_download
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX, Qwen2Tokenizer
@@ -65,7 +67,7 @@ def small_tokenizer(texts: Iterable[str], *, words: int = 2000) -> Qwen2Tokenize
     model.normalizer = normalizers.NFC()  # pyright: ignore[reportAttributeAccessIssue] - stubs of tokenizers
     model.pre_tokenizer = pre_tokenizers.Sequence(  # pyright: ignore[reportAttributeAccessIssue]
         [
-            pre_tokenizers.Split(_regex(), behavior="isolated", invert=False),
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated", invert=False),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -74,22 +76,13 @@ def small_tokenizer(texts: Iterable[str], *, words: int = 2000) -> Qwen2Tokenize
         vocab_size=words, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
     )
     model.train_from_iterator([*texts, "user\nassistant\n"], trainer)
-    state = model.to_str()
-    import json  # noqa: PLC0415 - only here
-
-    bpe = json.loads(state)["model"]
+    bpe = json.loads(model.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
         vocab=bpe["vocab"], merges=[tuple(pair) for pair in bpe["merges"]], eos_token="<|im_end|>"
     )
     tokenizer.add_special_tokens({"additional_special_tokens": list(QWEN_SPECIAL)})
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
-
-
-def _regex() -> Any:
-    from tokenizers import Regex  # noqa: PLC0415
-
-    return Regex(PRETOKENIZE_REGEX)
 
 
 def small_backbone(size: SmallSize, tokenizer: Qwen2Tokenizer, *, seed: int = 0) -> tuple[Any, Qwen2VLProcessor]:
@@ -171,11 +164,16 @@ def give_layout(model: Any, processor: Any, layout: Layout, *, seed: int = 0) ->
     )
 
 
-def save_backbone(backbone: Backbone, path: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write model, tokenizer, image processor and chat template as ordinary Hugging Face files."""
-    model = backbone.model
-    kept = {name: value.to(dtype) if dtype else value for name, value in model.state_dict().items()}
-    model.save_pretrained(path, state_dict=kept)
+def save_backbone(
+    backbone: Backbone, path: Path, *, weights: Mapping[str, torch.Tensor] | None = None, dtype: torch.dtype | None = None
+) -> None:
+    """Write model, tokenizer, image processor and chat template as ordinary Hugging Face files.
+
+    `weights` stands in for the model's own, under the same names; `dtype` is what they are stored in.
+    """
+    given = backbone.model.state_dict() if weights is None else weights
+    kept = {name: value.detach().to(dtype or value.dtype) for name, value in given.items()}
+    backbone.model.save_pretrained(path, state_dict=kept)
     backbone.processor.save(path)
 
 
@@ -184,8 +182,6 @@ def load_base(name: str) -> tuple[Any, Qwen2VLProcessor]:
     family = Qwen2VLFamily()
     folder = Path(name)
     if not folder.is_dir():
-        from huggingface_hub import snapshot_download  # noqa: PLC0415 - only for hub ids
-
         try:
             folder = Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]))
         except Exception as error:  # the hub client raises a dozen kinds; all mean the same to the user

@@ -158,9 +158,10 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int = 0,
+        thoughts_from: Sequence[Trace] | None = None,
     ) -> list[DecodedThought]:
         chosen = self._context(context)
-        batch = [self._seen(trace, chosen) for trace in traces]
+        batch = self._continuations(traces, thoughts_from, chosen)
         written = write(self._backbone, batch, max_tokens=max_tokens, temperature=temperature, seed=seed)
         return [self._thought(one, chosen) for one in written]
 
@@ -173,11 +174,7 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
         thoughts_from: Sequence[Trace] | None = None,
     ) -> list[TextScore]:
         chosen = self._context(context)
-        batch = [self._seen(trace, chosen) for trace in traces]
-        if thoughts_from is not None:
-            others = [self._seen(trace, chosen) for trace in thoughts_from]
-            family, model = self._backbone.family, self._backbone.model
-            batch = [own.with_thoughts(other, family, model) for own, other in zip(batch, others, strict=True)]
+        batch = self._continuations(traces, thoughts_from, chosen)
         with self._encoding:
             ids = [self._backbone.processor.tokenizer(t, add_special_tokens=False)["input_ids"] for t in texts]
         scores = score(self._backbone, batch, ids)
@@ -196,6 +193,16 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
                 f"'{self.info.name}' was not trained to decode with the context '{context}', only: {', '.join(known)}."
             )
         return context or known[0]
+
+    def _continuations(
+        self, traces: Sequence[Trace], thoughts_from: Sequence[Trace] | None, context: Context
+    ) -> list[Continuation]:
+        own = [self._seen(trace, context) for trace in traces]
+        if thoughts_from is None:
+            return own
+        others = [self._seen(trace, context) for trace in thoughts_from]
+        family, model = self._backbone.family, self._backbone.model
+        return [mine.with_thoughts(other, family, model) for mine, other in zip(own, others, strict=True)]
 
     def _seen(self, trace: Trace, context: Context) -> Continuation:
         continuation = trace.continuation

@@ -74,7 +74,7 @@ class Packed:
 
 
 def pack(
-    prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor, " tokens"]] | None = None
+    prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor, " _"]] | None = None
 ) -> Packed:
     """Lay prefixes (and texts, token ids without start and end) out as one batch."""
     n_prefix = max(len(prefix.ids) for prefix in prefixes)

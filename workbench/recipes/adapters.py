@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, final
 
 import torch
+from torch import nn
 
 from workbench.errors import MissingExtra
 from workbench.models.backbone import Backbone
@@ -16,8 +17,10 @@ TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|d
 class Adapters:
     """The adapters of one backbone, or none."""
 
-    def __init__(self, wrapped: Any) -> None:
+    def __init__(self, wrapped: Any, tables: tuple[nn.Parameter, ...] = ()) -> None:
         self._wrapped = wrapped
+        self.tables = tables
+        """Embedding tables of which only the layout's rows learn; weight decay must leave them alone."""
 
     @classmethod
     def attach(cls, backbone: Backbone, rank: int) -> "Adapters":
@@ -28,21 +31,25 @@ class Adapters:
             from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - optional and slow to import
         except ImportError as error:
             raise MissingExtra("LoRA needs peft: pip install peft") from error
-        rows = sorted({*backbone.ids.think, *backbone.ids.embed, backbone.ids.start, backbone.ids.end})
-        config = LoraConfig(
-            r=rank, lora_alpha=2 * rank, target_modules=TARGETS, trainable_token_indices={"embed_tokens": rows}
-        )
-        return cls(get_peft_model(backbone.model, config))
+        wrapped = get_peft_model(backbone.model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS))
+        family, ids = backbone.family, backbone.ids
+        tables = {id(t): t for t in (family.token_embedding(backbone.model).weight, family.head(backbone.model).weight)}
+        for table in tables.values():
+            learns = torch.zeros(len(table), 1, device=table.device, dtype=table.dtype)
+            learns[[*ids.think, *ids.embed, ids.start, ids.end]] = 1
+            table.requires_grad_(True)
+            table.register_hook(learns.mul)
+        return cls(wrapped, tuple(tables.values()))
 
     @contextlib.contextmanager
-    def merged(self) -> Iterator[None]:
-        """While the block runs, the weights hold the adapters."""
+    def merged(self, backbone: Backbone) -> Iterator[dict[str, torch.Tensor]]:
+        """While the block runs, the weights hold the adapters; gives them under the names of the plain model."""
         if self._wrapped is None:
-            yield
+            yield backbone.model.state_dict()
             return
         self._wrapped.merge_adapter()
         try:
-            with torch.no_grad():
-                yield
+            state = backbone.model.state_dict()
+            yield {name.replace(".base_layer", ""): value for name, value in state.items() if ".lora_" not in name}
         finally:
             self._wrapped.unmerge_adapter()

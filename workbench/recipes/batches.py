@@ -18,13 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from workbench.errors import BadInput
 from workbench.images import refer
-from workbench.models.registries import Processor
+from workbench.models.registries import Prefix, Processor
 from workbench.models.sequence import LayoutIds, Packed, pack
 from workbench.recipes.config import DataSettings
+from workbench.recipes.dense import IGNORE, DenseLabels, DenseTruth
 from workbench.types import Sample
 
 Row = Mapping[str, Any]
-IGNORE = -100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class TrainBatch:
     """For each query, the index of its document."""
     keys: Int[Tensor, " documents"]
     """Hash of each document's target id, to recognise equal documents of other processes."""
+    dense: DenseTruth | None
+    """What the queries' visual tokens cover, when that is trained."""
 
     def to(self, device: torch.device) -> "TrainBatch":
         """The same batch on another device."""
@@ -53,6 +55,7 @@ class TrainBatch:
             images=None if self.images is None else self.images.to(device),
             positive=self.positive.to(device),
             keys=self.keys.to(device),
+            dense=None if self.dense is None else self.dense.to(device),
         )
 
 
@@ -89,12 +92,21 @@ def _check_row(line: str, path: Path, number: int) -> Row:
 class Encoder:
     """Turns lists of rows into TrainBatches; picklable, runs in a loader's worker."""
 
-    def __init__(self, processor: Processor, ids: LayoutIds, settings: DataSettings, folder: Path, seed: int) -> None:
+    def __init__(
+        self,
+        processor: Processor,
+        ids: LayoutIds,
+        settings: DataSettings,
+        folder: Path,
+        seed: int,
+        dense: DenseLabels | None = None,
+    ) -> None:
         self.processor = processor
         self.ids = ids
         self.settings = settings
         self.folder = folder
         self.seed = seed
+        self.dense = dense
 
     def sample(self, text: str | None, images: Sequence[str], role: Any) -> Sample:
         """A sample of the data set's folder."""
@@ -110,7 +122,8 @@ class Encoder:
         """Encode rows given as (step-unique number, row)."""
         prefixes = [self.processor.encode(self.sample(r["query"], r.get("images", ()), "query")) for _, r in rows]
         texts = [self.reasoning(row["reasoning"]) for _, row in rows]
-        queries = pack(prefixes, self.ids, texts)
+        # The end token is only ever a label: nothing is predicted after it.
+        queries = pack(prefixes, self.ids, [text[:-1] for text in texts])
         labels, parts = self._labels(queries, texts)
         documents = self._documents(rows)
         keys = list(documents)
@@ -126,6 +139,17 @@ class Encoder:
             images=self._pack_documents([documents[key] for key in by_image]),
             positive=torch.tensor([place[target_key(row)] for _, row in rows]),
             keys=torch.tensor([_hash(key) for key in order]),
+            dense=self.dense_truth([row for _, row in rows], prefixes),
+        )
+
+    def dense_truth(self, rows: Sequence[Row], prefixes: Sequence[Prefix]) -> DenseTruth | None:
+        """What the visual tokens of the rows' images cover; None when it is not trained or there is no image."""
+        pictured = [(row, prefix) for row, prefix in zip(rows, prefixes, strict=True) if prefix.grids]
+        if self.dense is None or not pictured:
+            return None
+        found = [self.dense.of(row, prefix) for row, prefix in pictured]
+        return DenseTruth(
+            things=torch.cat([things for things, _ in found], dim=1), places=torch.cat([places for _, places in found])
         )
 
     def _labels(self, queries: Packed, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

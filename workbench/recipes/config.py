@@ -93,6 +93,8 @@ class PerceptionSettings:
     steps: int = 0
     batch: int = 64
     learning_rate: float = 2e-3
+    weight: float = 0.0
+    """Weight of the same loss in the training proper, on the queries' images: perception goes on learning beside the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

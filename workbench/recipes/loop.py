@@ -18,12 +18,13 @@ from workbench.models.formats.native import write_manifest
 from workbench.recipes.adapters import Adapters
 from workbench.recipes.batches import Encoder, Row, RowOrder, TrainBatch, loader, read_training_rows
 from workbench.recipes.config import TrainConfig
-from workbench.recipes.perception import warm_up
+from workbench.recipes.dense import DenseLabels
+from workbench.recipes.perception import PerceptionHeads, warm_up
 from workbench.recipes.recipe import Report
 from workbench.recipes.run_state import RunState
 from workbench.recipes.setup import make_backbone
 
-StepMaker = Callable[[Backbone], nn.Module]
+StepMaker = Callable[[Backbone, PerceptionHeads | None], nn.Module]
 
 
 def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resume: bool, report: Report) -> Path:
@@ -40,14 +41,20 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     rows = read_training_rows(Path(config.data.train))
     backbone = make_backbone(config, rows).to_device(accelerator.device)
     adapters = Adapters.attach(backbone, config.model.lora_rank)
-    encoder = Encoder(backbone.processor, backbone.ids, config.data, Path(config.data.train).parent, config.optimiser.seed)
-    start = state.load_weights(backbone) if resume and state.exists() else 0
-    if config.perception.steps and not state.exists():
-        warm_up(
-            backbone, rows, encoder, config.perception, seed=config.optimiser.seed, workers=config.data.workers, report=say
-        )
+    perceives = bool(config.perception.steps or config.perception.weight)
+    labels = DenseLabels.collect(rows) if perceives else None
+    heads = PerceptionHeads(backbone.width, labels).to(accelerator.device) if labels else None
+    folder_of_rows = Path(config.data.train).parent
+    encoder = Encoder(backbone.processor, backbone.ids, config.data, folder_of_rows, config.optimiser.seed, labels)
+    module = make_step(backbone, heads)
+    if state.exists():
+        start = state.load_weights(module)
+    else:
+        start = 0
+        if heads is not None and config.perception.steps:
+            warm_up(backbone, heads, rows, encoder, config.perception, config.optimiser.seed, config.data.workers, say)
     run = _Run(recipe, config, accelerator, backbone, adapters, encoder, state, say)
-    return run.train(make_step(backbone), rows, start)
+    return run.train(module, rows, start)
 
 
 class _Run:
@@ -72,22 +79,18 @@ class _Run:
         self.encoder = encoder
         self.state = state
         self.say = say
-        self.best: dict[str, float] = {}
 
-    def train(self, step_module: nn.Module, rows: Sequence[Row], start: int) -> Path:
+    def train(self, plain: nn.Module, rows: Sequence[Row], start: int) -> Path:
         """Run the steps from `start` on and write the checkpoint."""
         settings = self.config.optimiser
         if self.config.model.gradient_checkpointing:
             self.backbone.model.gradient_checkpointing_enable()
-        if self.config.model.freeze_vision:
-            for parameter in self.backbone.family.vision_parameters(self.backbone.model):
-                parameter.requires_grad_(False)
-        optimiser = self._optimiser()
+        optimiser = self._optimiser(plain)
         if start:
-            self.state.load_optimiser(optimiser, self.backbone)
+            self.state.load_optimiser(optimiser, plain)
         else:
-            self._save(0, optimiser)
-        module, optimiser = self.accelerator.prepare(step_module, optimiser)
+            self._save(0, plain, optimiser)
+        module, optimiser = self.accelerator.prepare(plain, optimiser)
         order = self._order(rows, start)
         held_out = self._held_out()
         module.train()
@@ -102,7 +105,7 @@ class _Run:
             if held_out and (done % self.config.output.validate_every == 0 or done == settings.steps):
                 self._validate(module, held_out, done)
             if done % self.config.output.save_every == 0 or done == settings.steps:
-                self._save(done, optimiser)
+                self._save(done, plain, optimiser)
             if done == round(settings.steps * self.config.output.early_at):
                 self._export("early", done)
         return self._export("checkpoint", settings.steps)
@@ -110,13 +113,13 @@ class _Run:
     def _step(self, module: nn.Module, optimiser: Any, batch: TrainBatch, step: int) -> dict[str, float]:
         settings = self.config.optimiser
         rate = _rate(step, settings.steps, settings.warmup) * settings.learning_rate
-        frozen = step < self.config.model.freeze_vision_steps
+        fixed = self.config.model.freeze_vision or step < self.config.model.freeze_vision_steps
         for group in optimiser.param_groups:
-            group["lr"] = rate * group["scale"] * (0.0 if frozen and group["vision"] else 1.0)
+            group["lr"] = rate * group["scale"]
         contexts = self.config.model.contexts
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step * 1009 + self.accelerator.process_index)
         limits = self._limits(len(batch.positive), draw)
-        values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits)
+        values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits, fixed)
         optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(values["loss"])
         norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.clip)
@@ -133,22 +136,23 @@ class _Run:
         keep = torch.rand(batch, generator=draw) >= share
         return torch.where(keep, torch.full_like(limits, n_think), limits).to(self.accelerator.device)
 
-    def _optimiser(self) -> torch.optim.AdamW:
+    def _optimiser(self, module: nn.Module) -> torch.optim.AdamW:
         vision = {id(p) for p in self.backbone.family.vision_parameters(self.backbone.model)}
         settings = self.config.optimiser
+        tables = {id(table) for table in self.adapters.tables}
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for parameter in self.backbone.model.parameters():
+        for parameter in module.parameters():
             if parameter.requires_grad:
-                groups.setdefault((id(parameter) in vision, parameter.ndim > 1), []).append(parameter)
+                decays = parameter.ndim > 1 and id(parameter) not in tables
+                groups.setdefault((id(parameter) in vision, decays), []).append(parameter)
         return torch.optim.AdamW(
             [
                 {
                     "params": members,
-                    "vision": is_vision,
                     "scale": settings.vision_scale if is_vision else 1.0,
-                    "weight_decay": settings.weight_decay if is_matrix else 0.0,
+                    "weight_decay": settings.weight_decay if decays else 0.0,
                 }
-                for (is_vision, is_matrix), members in sorted(groups.items())
+                for (is_vision, decays), members in sorted(groups.items())
             ],
             lr=settings.learning_rate,
             betas=(0.9, 0.98),
@@ -172,7 +176,12 @@ class _Run:
             return []
         rows = read_training_rows(Path(path), limit=self.config.data.validation_rows)
         encoder = Encoder(
-            self.encoder.processor, self.encoder.ids, self.config.data, Path(path).parent, self.config.optimiser.seed
+            self.encoder.processor,
+            self.encoder.ids,
+            self.config.data,
+            Path(path).parent,
+            self.config.optimiser.seed,
+            self.encoder.dense,
         )
         size = self.config.optimiser.batch
         return [encoder(list(enumerate(rows[at : at + size]))) for at in range(0, len(rows), size)]
@@ -182,12 +191,13 @@ class _Run:
         totals: dict[str, float] = {}
         with torch.no_grad():
             for batch in held_out:
-                values = module(batch.to(self.accelerator.device), self.config.model.contexts[0], None)
+                values = module(batch.to(self.accelerator.device), self.config.model.contexts[0])
                 for name, value in values.items():
                     totals[name] = totals.get(name, 0.0) + value.item() / len(held_out)
         module.train()
         self.state.log({"step": done, "split": "validation", **totals})
-        shown = " ".join(f"{name} {totals[name]:.3f}" for name in ("text", "contrastive", "token_accuracy"))
+        names = ("text", "contrastive", "token_accuracy", "object")
+        shown = " ".join(f"{name} {totals[name]:.3f}" for name in names if name in totals)
         self.say(
             f"validation {done} {shown} thought_exact(teacher-forced) {totals['thought_exact']:.3f} "
             f"batch_hit_at_1 {totals['batch_hit_at_1']:.3f}"
@@ -197,20 +207,20 @@ class _Run:
         steps = self.config.optimiser.steps
         left = (time.monotonic() - begun) / max(done - start, 1) * (steps - done)
         self.state.log({"step": done, "split": "train", "samples_per_second": rate, **values})
-        parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "text", "contrastive", "readout") if name in values)
+        parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "text", "contrastive", "readout", "object") if name in values)
         self.say(f"step {done}/{steps} {parts} accuracy {values['token_accuracy']:.3f} {rate:.0f} samples/s {left / 60:.0f} min left")
 
-    def _save(self, done: int, optimiser: Any) -> None:
+    def _save(self, done: int, module: nn.Module, optimiser: Any) -> None:
         if self.accelerator.is_main_process:
-            self.state.save(done, self.backbone, optimiser, self.config.to_json())
+            self.state.save(done, module, optimiser, self.config.to_json())
         self.accelerator.wait_for_everyone()
 
     def _export(self, name: str, done: int) -> Path:
         target = self.state.folder / name
         if self.accelerator.is_main_process:
             dtype = getattr(torch, self.config.output.store_dtype)
-            with self.adapters.merged(), self.state.replacing(target) as folder:
-                save_backbone(self.backbone, folder, dtype=dtype)
+            with self.adapters.merged(self.backbone) as weights, self.state.replacing(target) as folder:
+                save_backbone(self.backbone, folder, weights=weights, dtype=dtype)
                 write_manifest(folder, self.backbone, self._about(done))
             self.say(f"wrote {target}")
         self.accelerator.wait_for_everyone()

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from workbench.recipes.batches import IGNORE
+from workbench.recipes.dense import IGNORE
 
 
 def info_nce(

@@ -10,9 +10,9 @@ from typing import Any, final
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from workbench.errors import BadInput
-from workbench.models.backbone import Backbone
 
 
 @final
@@ -27,21 +27,21 @@ class RunState:
         """Whether there is a state to go on from."""
         return (self._state / "state.json").is_file()
 
-    def save(self, step: int, backbone: Backbone, optimiser: Any, config: dict[str, Any]) -> None:
+    def save(self, step: int, module: nn.Module, optimiser: Any, config: dict[str, Any]) -> None:
         """Write weights, optimiser moments and step."""
         with self.replacing(self._state) as folder:
-            save_file({name: value.contiguous() for name, value in _weights(backbone).items()}, folder / "model.safetensors")
+            save_file({name: value.contiguous() for name, value in _weights(module).items()}, folder / "model.safetensors")
             moments = {}
-            for name, parameter in backbone.model.named_parameters():
+            for name, parameter in module.named_parameters():
                 for key, value in optimiser.state.get(parameter, {}).items():
                     moments[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
             save_file(moments, folder / "optimiser.safetensors")
             (folder / "state.json").write_text(json.dumps({"step": step, "config": config}, indent=2), encoding="utf-8")
 
-    def load_weights(self, backbone: Backbone) -> int:
-        """Load the weights into the backbone and return the step they are from."""
+    def load_weights(self, module: nn.Module) -> int:
+        """Load the weights into the module and return the step they are from."""
         weights = load_file(self._state / "model.safetensors")
-        mine = _weights(backbone)
+        mine = _weights(module)
         if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in mine.items()}:
             raise BadInput(f"The run in '{self.folder}' has a model of another shape; resume it with the settings it began with.")
         with torch.no_grad():
@@ -49,10 +49,10 @@ class RunState:
                 value.copy_(weights[name])
         return int(json.loads((self._state / "state.json").read_text(encoding="utf-8"))["step"])
 
-    def load_optimiser(self, optimiser: Any, backbone: Backbone) -> None:
+    def load_optimiser(self, optimiser: Any, module: nn.Module) -> None:
         """Load the optimiser's moments."""
         moments = load_file(self._state / "optimiser.safetensors")
-        for name, parameter in backbone.model.named_parameters():
+        for name, parameter in module.named_parameters():
             if f"step/{name}" in moments:
                 optimiser.state[parameter] = {
                     key: moments[f"{key}/{name}"].to(parameter.device if key != "step" else "cpu")
@@ -84,6 +84,6 @@ class RunState:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _weights(backbone: Backbone) -> dict[str, torch.Tensor]:
+def _weights(module: nn.Module) -> dict[str, torch.Tensor]:
     """Every parameter once, by name (tied ones under their first name)."""
-    return dict(backbone.model.named_parameters())
+    return dict(module.named_parameters())

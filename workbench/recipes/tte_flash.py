@@ -6,7 +6,7 @@ and data of the paper are not public; each is a setting here.
 """
 
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from workbench.recipes.config import LossSettings, TrainConfig
 from workbench.recipes.gathering import gather_documents
 from workbench.recipes.loop import run_training
 from workbench.recipes.objectives import info_nce, readout_loss, text_loss
+from workbench.recipes.perception import PerceptionHeads
 from workbench.recipes.recipe import RECIPES, Recipe, Report
 from workbench.types import Context
 
@@ -27,18 +28,28 @@ from workbench.types import Context
 class TteFlashStep(nn.Module):
     """Forward pass and losses of one batch. The backbone's model is a submodule, so that wrappers see its weights."""
 
-    def __init__(self, backbone: Backbone, loss: LossSettings) -> None:
+    def __init__(
+        self, backbone: Backbone, loss: LossSettings, heads: PerceptionHeads | None = None, perception: float = 0.0
+    ) -> None:
         super().__init__()
         self.model = backbone.model
         self.backbone = backbone
-        self.loss = loss
+        self.weights = {name: getattr(loss, name) for name in ("text", "contrastive", "readout")}
+        self.weights["perception"] = perception
+        self.temperature = loss.temperature
+        self.heads = heads
 
-    def forward(self, batch: TrainBatch, context: Context, limits: Tensor | None) -> dict[str, Tensor]:
+    def forward(
+        self, batch: TrainBatch, context: Context, limits: Tensor | None = None, fixed_vision: bool = False
+    ) -> dict[str, Tensor]:
         """Return `loss`, its parts, and counts for metrics."""
         backbone, queries = self.backbone, batch.queries
         mask = visibility(queries, backbone.layout, context, limits)
-        hidden = backbone.run(backbone.inputs(queries), queries.positions, mask)
-        documents = self._documents(batch)
+        visual = self._see(queries, fixed_vision)
+        hidden = backbone.run(backbone.embed_tokens(queries, visual), queries.positions, mask)
+        documents = torch.cat(
+            [self._embed(part, fixed_vision) for part in (batch.texts, batch.images) if part is not None]
+        )
         everyone, keys, offset = gather_documents(documents, batch.keys)
         found = backbone.pool(hidden[:, queries.embed])
         excluded = (keys[None, :] == batch.keys[batch.positive][:, None]).clone()
@@ -48,27 +59,32 @@ class TteFlashStep(nn.Module):
         written = head(hidden[:, queries.text])
         parts = {
             "text": text_loss(written, batch.labels),
-            "contrastive": info_nce(found, everyone, positive, excluded, self.loss.temperature),
+            "contrastive": info_nce(found, everyone, positive, excluded, self.temperature),
         }
-        if self.loss.readout:
+        if self.weights["readout"]:
             parts["readout"] = readout_loss(head(hidden[:, queries.think]), batch.labels, batch.parts)
-        total = sum((getattr(self.loss, name) * value for name, value in parts.items()), start=found.new_zeros(()))
+        perceived = {}
+        if self.heads is not None and visual is not None and batch.dense is not None:
+            perceived = self.heads(visual, batch.dense)
+            parts["perception"] = perceived.pop("perception")
+        total = sum((self.weights[name] * value for name, value in parts.items()), start=found.new_zeros(()))
         right = (written.argmax(-1) == batch.labels) | (batch.labels < 0)
         return {
             "loss": total,
-            **{name: value.detach() for name, value in parts.items()},
+            **{name: value.detach() for name, value in (parts | perceived).items()},
             "token_accuracy": right[batch.labels >= 0].float().mean(),
             "thought_exact": right.all(dim=1).float().mean(),
             "batch_hit_at_1": ((found @ everyone.T).masked_fill(excluded, -2).argmax(1) == positive).float().mean(),
         }
 
-    def _documents(self, batch: TrainBatch) -> Float[Tensor, "documents dim"]:
-        return torch.cat([self._embed(part) for part in (batch.texts, batch.images) if part is not None])
-
-    def _embed(self, packed: Packed) -> Float[Tensor, "documents dim"]:
+    def _embed(self, packed: Packed, fixed_vision: bool) -> Float[Tensor, "documents dim"]:
         mask = visibility(packed, self.backbone.layout, "latents_only")
-        hidden = self.backbone.run(self.backbone.inputs(packed), packed.positions, mask)
-        return self.backbone.pool(hidden[:, packed.embed])
+        inputs = self.backbone.embed_tokens(packed, self._see(packed, fixed_vision))
+        return self.backbone.pool(self.backbone.run(inputs, packed.positions, mask)[:, packed.embed])
+
+    def _see(self, packed: Packed, fixed: bool) -> Tensor | None:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not fixed):
+            return self.backbone.see(packed)
 
 
 @RECIPES.register("tte-flash")
@@ -83,7 +99,7 @@ class TteFlash(Recipe):
     def train(self, config: TrainConfig, *, resume: bool, report: Report) -> Path:
         """Train and return the finished checkpoint's folder."""
 
-        def step(backbone: Backbone) -> Any:
-            return TteFlashStep(backbone, config.loss)
+        def step(backbone: Backbone, heads: PerceptionHeads | None) -> nn.Module:
+            return TteFlashStep(backbone, config.loss, heads, config.perception.weight)
 
         return run_training(self.name, config, step, resume=resume, report=report)

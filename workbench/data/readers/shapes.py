@@ -8,7 +8,7 @@ from typing import final
 from PIL import Image
 
 from workbench.data.reader import READERS, Pair, Reader
-from workbench.data.shapes import SPLITS, Scene, ShapesConfig, draw, make_sample
+from workbench.data.shapes import SPLITS, Scene, ShapesConfig, ShapesSample, draw, make_sample
 from workbench.errors import BadInput, UnknownName
 from workbench.images import refer
 from workbench.samples import make_sample as make_record
@@ -29,11 +29,11 @@ class Shapes(Reader):
         if source and not source.isdecimal():
             raise BadInput(f"The source of Shapes is '{source}', but must be a seed: a whole number of 0 or more.")
         config = ShapesConfig(seed=int(source)) if source else ShapesConfig()
-        return (_pair(config, split, index) for index in (count() if limit is None else range(limit)))
+        return (to_pair(make_sample(config, split, index)) for index in (count() if limit is None else range(limit)))
 
 
-def _pair(config: ShapesConfig, split: str, index: int) -> Pair:
-    sample = make_sample(config, split, index)
+def to_pair(sample: ShapesSample) -> Pair:
+    """A sample of the world with its images drawn."""
     image = _picture(sample.scene)
     if sample.target_is_image:
         target = make_record([image], "", role="document")

@@ -6,7 +6,6 @@ that no call depends on the state which the transformers model keeps between cal
 """
 
 import json
-import logging
 import math
 from pathlib import Path
 from typing import Any, final
@@ -17,13 +16,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.utils import logging
 
 from workbench.errors import BadCheckpoint, BadInput
 from workbench.images import open_image
 from workbench.models.registries import FAMILIES, Family, Prefix, Processor
 from workbench.types import Sample
 
-log = logging.getLogger(__name__)
+# Its bars would be drawn into `--json` runs and logs; our own progress says what is loaded.
+logging.disable_progress_bar()
 IMAGE_PAD = "<|image_pad|>"
 
 

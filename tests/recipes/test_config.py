@@ -1,0 +1,49 @@
+"""Settings: the file, the overrides, and every way to get them wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import BadInput, UnknownName
+from workbench.recipes.config import TrainConfig, read_config
+
+
+def test_file_and_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[data]\ntrain = "rows.jsonl"\n[optimiser]\nsteps = 7\n', encoding="utf-8")
+    config = read_config(path, ["optimiser.steps=9", "optimiser.learning_rate=1", "output.folder=somewhere"])
+    assert config.optimiser.steps == 9
+    assert config.optimiser.learning_rate == 1.0
+    assert config.data.train == str(tmp_path / "rows.jsonl")
+    assert config.output.folder == "somewhere"
+    assert config.loss == TrainConfig().loss
+
+
+@pytest.mark.parametrize("name", ["bundled", "demo"])
+def test_shipped_configurations_are_valid(name: str) -> None:
+    path = Path(__file__).parents[2] / "workbench/recipes/configs" / f"{name}.toml"
+    assert read_config(path).optimiser.steps > 0
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "message"),
+    [
+        ("optimiser.stepz=3", UnknownName, "Did you mean 'steps'"),
+        ("optimizer.steps=3", UnknownName, "Did you mean 'optimiser'"),
+        ("optimiser.steps=many", BadInput, "must be of type int"),
+        ("optimiser.precision=fp8", BadInput, "one of fp32, bf16"),
+        ("model.contexts=everything", BadInput, "one of latents_only, query_and_latents"),
+        ("steps=3", BadInput, "section.key=value"),
+    ],
+)
+def test_mistakes_are_named(override: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        read_config(None, [override])
+
+
+def test_missing_or_torn_file(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no configuration file"):
+        read_config(tmp_path / "none.toml")
+    (tmp_path / "torn.toml").write_text("[data", encoding="utf-8")
+    with pytest.raises(BadInput, match="not valid TOML"):
+        read_config(tmp_path / "torn.toml")

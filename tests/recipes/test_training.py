@@ -1,0 +1,145 @@
+"""Training end to end on a tiny model: it learns, it goes on after a stop as if there had been none, it starts from a backbone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from workbench.data.shapes import ShapesConfig, write_shapes
+from workbench.errors import BadInput
+from workbench.models.checkpoint import load_checkpoint
+from workbench.recipes.config import TrainConfig, read_config
+from workbench.recipes.recipe import RECIPES
+from workbench.types import Sample
+
+SMALL = (
+    "model.think=3",
+    "model.width=32",
+    "model.layers=2",
+    "model.heads=2",
+    "model.key_value_heads=1",
+    "model.mlp=48",
+    "model.vision_width=32",
+    "model.vision_layers=1",
+    "model.vision_heads=2",
+    "data.workers=0",
+    "data.validation_rows=8",
+    "loss.readout=0.1",
+    "loss.truncation=0.3",
+    "optimiser.batch=8",
+    "optimiser.warmup=2",
+    "output.log_every=1",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    write_shapes(folder, ShapesConfig(), "validation", 8)
+    return write_shapes(folder, ShapesConfig(), "train", 48)
+
+
+def configure(data: Path, folder: Path, *more: str) -> TrainConfig:
+    paths = (f"data.train={data}", f"data.validation={data.parent / 'validation.jsonl'}", f"output.folder={folder}")
+    return read_config(None, [*SMALL, *paths, *more])
+
+
+def train(config: TrainConfig, *, resume: bool = False) -> Path:
+    return RECIPES.get("tte-flash")().train(config, resume=resume, report=lambda line: None)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    return train(configure(data, folder, "optimiser.steps=8", "perception.steps=2", "output.early_at=0.5"))
+
+
+def test_checkpoint_loads_and_thinks(finished: Path) -> None:
+    model: Any = load_checkpoint(finished, device="cpu")
+    trace = model.trace([model.prepare(Sample(id="a", text="What is at the centre?"))])[0]
+    assert trace.latents.shape == (2, 3, 32)
+    assert model.decode([trace], max_tokens=4)[0].context == "latents_only"
+    manifest = json.loads((finished / "thinkscope.json").read_text(encoding="utf-8"))
+    assert manifest["step"] == 8
+    assert json.loads((finished.parent / "early/thinkscope.json").read_text(encoding="utf-8"))["step"] == 4
+
+
+def test_training_lowers_the_loss(finished: Path) -> None:
+    log = [json.loads(line) for line in (finished.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    steps = [record for record in log if record["split"] == "train"]
+    assert [record["step"] for record in steps] == list(range(1, 9))
+    assert steps[-1]["text"] < steps[0]["text"] - 0.05
+    assert {"loss", "text", "contrastive", "readout", "token_accuracy", "samples_per_second"} <= set(steps[0])
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    finished: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.recipes import loop
+
+    config = configure(
+        data, tmp_path / "run", "optimiser.steps=8", "perception.steps=2", "output.save_every=3", "output.early_at=0.5"
+    )
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop._Run, "_log", _stop_at(5, loop._Run._log))
+        train(config)
+    with pytest.raises(BadInput, match="--resume"):
+        train(config)
+    resumed = weights(train(config, resume=True))
+    assert max((resumed[name] - value).abs().max().item() for name, value in weights(finished).items()) < 1e-5
+
+
+def _stop_at(step: int, log: Any) -> Any:
+    def stopping(run: Any, done: int, *rest: Any) -> None:
+        log(run, done, *rest)
+        if done == step:
+            raise KeyboardInterrupt
+
+    return stopping
+
+
+def test_training_starts_from_any_qwen2_vl_checkpoint(finished: Path, data: Path, tmp_path: Path) -> None:
+    """A folder without think tokens of ours gets them; LoRA leaves the other weights as they were until it is merged."""
+    config = configure(
+        data, tmp_path / "lora", f"model.backbone={finished}", "model.lora_rank=2", "optimiser.steps=2", "model.think=5"
+    )
+    made = train(config)
+    before, after = weights(finished), weights(made)
+    assert set(before) == set(after)
+    changed = {name for name in before if before[name].shape != after[name].shape or not torch.equal(before[name], after[name])}
+    assert any("q_proj" in name for name in changed)
+    assert not any("visual" in name or "norm" in name for name in changed)
+    table = next(name for name in before if "embed_tokens" in name)
+    old = len(before[table])
+    same = (before[table] == after[table][:old]).all(dim=1)
+    ids = json.loads((made / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    layout = {token["id"] for token in ids if token["content"].startswith(("<|think_", "<|embed_", "<|reason_"))}
+    assert all(bool(same[row]) == (row not in layout) for row in range(old))
+    assert load_checkpoint(made, device="cpu").info.n_think == 5
+
+
+def test_fixed_vision_does_not_move(data: Path, tmp_path: Path) -> None:
+    def tower(*more: str) -> dict[str, torch.Tensor]:
+        name = "-".join(more) or "free"
+        made = train(configure(data, tmp_path / name.replace("=", ""), "optimiser.steps=2", *more))
+        return {name: value for name, value in weights(made).items() if "visual" in name}
+
+    fixed, later = tower("model.freeze_vision=true"), tower("model.freeze_vision_steps=2")
+    free = tower()
+    assert all(torch.equal(fixed[name], later[name]) for name in fixed)
+    assert any(not torch.equal(fixed[name], free[name]) for name in fixed)
+
+
+def test_a_missing_backbone_is_one_sentence(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.errors import BadCheckpoint
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(BadCheckpoint, match="neither a folder nor a model"):
+        train(configure(data, tmp_path / "run", "model.backbone=nobody/nothing"))
