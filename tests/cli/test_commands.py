@@ -50,21 +50,23 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
-    start = time.perf_counter()
-    found = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    seconds = time.perf_counter() - start
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        found = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        seconds.append(time.perf_counter() - start)
     assert found.stdout.splitlines()[-1] == "[]"
     assert all(f"\n    {name} " in found.stdout for name in commands())
-    # 0.08 s on an idle core; the rest is room for a busy machine.
-    assert seconds < 0.5
+    # 0.08 s on an idle core. The best of three, since what else the machine does is not what is tested.
+    assert min(seconds) < 0.5
 
 
 def test_there_is_every_command_of_the_issue() -> None:
