@@ -85,15 +85,17 @@ def small_tokenizer(texts: Iterable[str], *, words: int = 2000) -> Qwen2Tokenize
     return tokenizer
 
 
-def small_backbone(size: SmallSize, tokenizer: Qwen2Tokenizer, *, seed: int = 0) -> tuple[Any, Qwen2VLProcessor]:
-    """A random Qwen2-VL of the given size and its processor."""
+def small_backbone(
+    size: SmallSize, tokenizer: Qwen2Tokenizer, *, seed: int = 0, vocabulary: int | None = None
+) -> tuple[Any, Qwen2VLProcessor]:
+    """A random Qwen2-VL of the given size and its processor. `vocabulary` makes room for more rows than the tokenizer has."""
     torch.manual_seed(seed)
     token = tokenizer.convert_tokens_to_ids
     half = size.width // size.heads // 2
     sections = [half - 2 * (half * 3 // 8), half * 3 // 8, half * 3 // 8]
     config = Qwen2VLConfig(
         text_config={
-            "vocab_size": len(tokenizer),
+            "vocab_size": vocabulary or len(tokenizer),
             "hidden_size": size.width,
             "intermediate_size": size.mlp,
             "num_hidden_layers": size.layers,

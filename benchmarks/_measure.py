@@ -1,0 +1,50 @@
+"""What the benchmark scripts share: interleaved timing, peak memory, random checkpoints, output."""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+
+def interleaved(tasks: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
+    """Median seconds of each task, the tasks taking turns so that drift hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for turn in range(warm_up + rounds):
+        for name, task in tasks.items():
+            begun = time.perf_counter()
+            task()
+            if turn >= warm_up:
+                times[name].append(time.perf_counter() - begun)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def peak_mib() -> float:
+    """Highest resident memory of this process so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """A parser with the flags that every benchmark takes."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--rounds", type=int, default=5, help="timed turns of each task (default: 5)")
+    made.add_argument("--threads", type=int, default=2, help="torch threads (default: 2)")
+    return made
+
+
+def emit(result: dict[str, Any], as_json: bool) -> None:
+    """Print the result with the machine it was measured on."""
+    result["machine"] = {"cpu": platform.processor() or platform.machine(), "torch": torch.__version__}
+    result["machine"]["threads"] = torch.get_num_threads()
+    if as_json:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        return
+    for key, value in result.items():
+        sys.stdout.write(f"{key}: {json.dumps(value)}\n")
