@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -214,3 +215,13 @@ def test_output_survives_a_terminal_without_unicode(tiny_checkpoint: Path, pictu
     assert found.returncode == 0
     assert "Attention on picture.png" in found.stdout
     assert "\x1b" not in found.stdout
+
+
+def test_a_taken_port_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        found = run("app", "--port", str(taken.getsockname()[1]))
+    assert found.returncode == 2
+    assert "is taken or not allowed; name another port" in found.stderr
+    assert "Traceback" not in found.stderr

@@ -46,6 +46,6 @@ def run(args: argparse.Namespace) -> int:
         serve([Path(path) for path in args.checkpoint], session=session, host=args.host, port=args.port)
     except OSError as error:
         raise BadInput(
-            f"The app cannot listen on {args.host}:{args.port}: {error}. Name another port with --port."
+            f"The app cannot listen on {args.host}:{args.port}, which is taken or not allowed; name another port with --port."
         ) from error
     return 0
