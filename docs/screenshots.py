@@ -51,6 +51,7 @@ def shoot(page: Any, address: str, name: str) -> None:
     page.get_by_role("button", name="Read the thought").click()
     page.get_by_test_id("thought").wait_for(timeout=120_000)
     page.get_by_test_id("card-1").click()
+    page.mouse.move(2, 2)
     page.evaluate("window.scrollTo(0, 0)")
     # Gradio fades its progress bar out.
     page.wait_for_timeout(1500)

@@ -9,8 +9,8 @@ from gradio.components import Component
 
 from workbench.probe import PROBES, Parameter, Probe, build, parameters
 
-# The heatmap's own controls do what these would, without asking the server again.
-_ON_THE_FIGURE = {"attention": ("layer", "head", "reduce", "top_heads")}
+_ON_THE_FIGURE = ("attention",)
+"""Probes whose parameters the heatmap's own controls stand for, without asking the server again."""
 _SLIDER_SPAN = 1024
 
 
@@ -27,7 +27,7 @@ def place_controls() -> tuple[ProbeControl, ...]:
     """Place the controls of every registered probe, one group each; call inside a Blocks context."""
     placed: list[ProbeControl] = []
     for name, probe in PROBES.items():
-        offered = [p for p in parameters(probe) if p.name not in _ON_THE_FIGURE.get(name, ())]
+        offered = () if name in _ON_THE_FIGURE else parameters(probe)
         if offered:
             gr.Markdown(f"**{probe.title}**")
         for parameter in offered:

@@ -12,17 +12,19 @@ import numpy as np
 
 from workbench.images import open_image
 from workbench.inspection import Inspection, readings_of
-from workbench.probe import PROBES, build
-from workbench.render.html import panel_html
+from workbench.probe import PROBES, build, parameters
+from workbench.render.html import panel_html, thumbnail
 from workbench.types import ProbeResult
 from workbench.ui.maps import REDUCTIONS, head_maps, pack, reduced_maps, sends_heads
 from workbench.ui.pictures import data_uri
 from workbench.ui.sentences import about_thought, card_facts, control, metric_rows, stage_name, warnings
+from workbench.views import Heatmap, Note, Overlay, Panel, Words
 
 CARD_WORDS = 3
 LENS_WORDS = 5
 SHOWN_CANDIDATES = 10
-_OWN_PARTS = ("attention", "decode", "lens")
+_DRAWN = {"attention": "attention_image_", "decode": "word_probability", "lens": "probability"}
+"""Measures that the page draws itself, by how their names begin."""
 
 
 def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
@@ -47,7 +49,7 @@ def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
         "tokens": _tokens(inspection),
         "lens": None if lens is None else _lens(lens),
         "ranking": _ranking(inspection, candidates_from),
-        "others": _others(inspection),
+        "more": _more(inspection),
         "card": {
             "title": inspection.card.title,
             "description": inspection.card.description,
@@ -149,16 +151,24 @@ def _words(lens: ProbeResult, layer: int, think: int, most: int) -> list[tuple[s
     return [(str(word).strip() or "␣", _number(p)) for word, p in top]
 
 
-def _others(inspection: Inspection) -> list[dict[str, Any]]:
-    """Results of probes that the page has no part of its own for, drawn by the report's renderer, which escapes texts."""
-    found = []
+def _more(inspection: Inspection) -> list[dict[str, Any]]:
+    """What else the probes have to show, drawn by the report's renderer, which escapes every text."""
+    images, found = [thumbnail(open_image(image)) for image in inspection.sample.images], []
     for name, result in inspection.results.items():
-        if name in _OWN_PARTS:
-            continue
         probe = build(PROBES.get(name), result.parameters)
-        images = [open_image(image) for image in inspection.sample.images]
-        found.append({"title": probe.title, "html": "".join(panel_html(p, result, images) for p in probe.view(result))})
+        panels = [panel for panel in probe.view(result) if not _is_drawn(name, panel)]
+        if panels:
+            drawn = "".join(panel_html(panel, result, images) for panel in panels)
+            is_asked_for = any(result.parameters[p.name] != p.default for p in parameters(type(probe)))
+            found.append({"title": probe.title, "html": drawn, "open": name not in _DRAWN or is_asked_for})
     return found
+
+
+def _is_drawn(probe: str, panel: Panel) -> bool:
+    """Whether the page shows this in a part of its own; warnings stand above all figures."""
+    if isinstance(panel, Note):
+        return panel.kind == "warning"
+    return isinstance(panel, Heatmap | Overlay | Words) and panel.measure.startswith(_DRAWN.get(probe, "\0"))
 
 
 def _ranking(inspection: Inspection, candidates_from: str) -> dict[str, Any] | None:

@@ -92,3 +92,23 @@ function fit(canvas, width, height, maxWidth, maxHeight) {
   canvas.height = Math.max(2, Math.round(height * scale * sharp));
   canvas.style.width = `${Math.max(2, Math.round(width * scale))}px`;
 }
+
+/** One tip for everything below `root` that has a `data-tip`, shown on hover and focus, never cut off by a scrolling part. */
+function attachTips(root) {
+  const tip = make("div", { class: "tv-tip", role: "tooltip", hidden: true });
+  root.parentElement.append(tip);
+  const show = (event) => {
+    const owner = event.target.closest?.("[data-tip]");
+    tip.hidden = !owner;
+    if (!owner) return;
+    tip.textContent = owner.dataset.tip;
+    const [box, size] = [owner.getBoundingClientRect(), tip.getBoundingClientRect()];
+    const above = box.top - size.height - 6;
+    tip.style.left = `${Math.max(6, Math.min(box.left, window.innerWidth - size.width - 6))}px`;
+    tip.style.top = `${above < 6 ? box.bottom + 6 : above}px`;
+  };
+  const hide = () => (tip.hidden = true);
+  for (const name of ["pointerover", "focusin"]) root.addEventListener(name, show);
+  for (const name of ["pointerleave", "focusout"]) root.addEventListener(name, hide);
+  window.addEventListener("scroll", hide, { passive: true, capture: true });
+}

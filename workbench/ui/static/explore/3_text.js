@@ -90,11 +90,13 @@ function secondsPart(view) {
   return section("Time taken", "Of the run that made this result; asking the same again is answered from memory.", make("table", { class: "tv-table" }, make("tbody", {}, rows)));
 }
 
-/** Results of further probes; their markup is made and escaped by the server's report renderer. */
-function othersPart(view) {
-  return view.others.map((other) => {
+/** What else the probes have to show; its markup is made and escaped by the server's report renderer. */
+function morePart(view) {
+  if (!view.more.length) return null;
+  const parts = view.more.map((one) => {
     const body = make("div", { class: "tv-scroll" });
-    body.innerHTML = other.html;
-    return section(other.title, null, body);
+    body.innerHTML = one.html;
+    return make("details", { class: "tv-more", open: one.open }, make("summary", {}, one.title), body);
   });
+  return section("More of what was measured", null, parts);
 }

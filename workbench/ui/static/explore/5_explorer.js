@@ -75,7 +75,7 @@ class Explorer {
       "div",
       { class: "tv-controls" },
       field("Layer", layerSays, layer, "How deep in the model; all is the mean over layers."),
-      field("Head", null, select, "Each layer looks with several heads at once; show them together or one alone."),
+      field("Head", null, select, `Each layer looks with several heads at once; show them together or one alone.${"0" in (this.planes[0] || {}) ? "" : " This model is large: a single head is fetched when you choose it."}`),
       field("Overlay", null, style, "How the heatmap is laid over the image."),
       field("Strength", null, opacity, "How strongly the heatmap covers the image."),
       this.check("smooth", "Smooth", "Blend neighbouring patches; off shows the patches the model really sees."),

@@ -43,11 +43,14 @@ async function show() {
   for (const image of view.images) image.element = await loadImage(image.src);
   if (turn !== latest) return; // a newer result came while this one's images were loading
   explorer = new Explorer(view, server);
-  const parts = [warningsPart(view), thoughtPart(view), explorer.node, rankingPart(view), ...othersPart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
+  const parts = [warningsPart(view), thoughtPart(view), explorer.node, rankingPart(view), morePart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
   root.replaceChildren(...parts.filter(Boolean));
   root.dataset.ready = view.id;
   explorer.draw();
+  // On a narrow page the result lies below the inputs, out of sight.
+  if (root.getBoundingClientRect().top > window.innerHeight * 0.7) root.scrollIntoView({ behavior: "smooth", block: "start" });
 }
 
+attachTips(element.querySelector(".tv-root"));
 watch("value", show);
 show();
