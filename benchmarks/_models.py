@@ -19,8 +19,17 @@ from workbench.types import ImageRef, Provenance
 
 WORDS = ["What is at the centre of this picture? three objects. top left: large red circle. answer: small blue star."]
 MEDIUM = SmallSize(
-    width=896, layers=12, heads=14, key_value_heads=2, mlp=4864, vision_width=128, vision_layers=2, vision_heads=4,
-    patch=14, max_pixels=28 * 28 * 4000, min_pixels=28 * 28,
+    width=896,
+    layers=12,
+    heads=14,
+    key_value_heads=2,
+    mlp=4864,
+    vision_width=128,
+    vision_layers=2,
+    vision_heads=4,
+    patch=14,
+    max_pixels=28 * 28 * 4000,
+    min_pixels=28 * 28,
 )
 
 

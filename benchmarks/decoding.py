@@ -1,6 +1,6 @@
 """Decoding 64 thoughts in one batch against one by one, on the bundled checkpoint and its own test samples.
 
-    python benchmarks/decoding.py --json
+python benchmarks/decoding.py --json
 """
 
 import torch
@@ -14,6 +14,7 @@ from workbench.models.checkpoint import load_checkpoint
 
 
 def main() -> None:
+    """Measure and print."""
     options = parser("Batched decoding against one by one.")
     options.add_argument("--checkpoint", default="tte-flash")
     options.add_argument("--n", type=int, default=64)

@@ -21,13 +21,24 @@ from workbench.models.creation import SmallSize, give_layout, small_backbone, sm
 from workbench.models.layout import tte_flash
 
 SHAPE = SmallSize(
-    width=1536, layers=28, heads=12, key_value_heads=2, mlp=8960, vision_width=1280, vision_layers=32, vision_heads=16,
-    vision_mlp_ratio=4, patch=14, min_pixels=56 * 56, max_pixels=28 * 28 * 1280,
+    width=1536,
+    layers=28,
+    heads=12,
+    key_value_heads=2,
+    mlp=8960,
+    vision_width=1280,
+    vision_layers=32,
+    vision_heads=16,
+    vision_mlp_ratio=4,
+    patch=14,
+    min_pixels=56 * 56,
+    max_pixels=28 * 28 * 1280,
 )
 VOCABULARY = 151_936
 
 
 def main() -> None:
+    """Measure and print."""
     options = parser("Inspect with a 2B-shaped checkpoint.")
     options.add_argument("--folder", type=Path, default=Path("runs/large"))
     options.add_argument("--side", type=int, default=448, help="side of the square test image, pixels (default: 448)")
@@ -49,7 +60,9 @@ def main() -> None:
         "sys.exit(code)\n"
     )
     command = [str(image), "What is in this picture?", "--checkpoint", str(checkpoint), "--dtype", "bfloat16", "--json"]
-    done = subprocess.run([sys.executable, "-c", code, "inspect", *command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", *command], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     told = json.loads(done.stdout)

@@ -23,6 +23,7 @@ LENGTHS = {300: (16, 17), 1200: (34, 34), 3000: (54, 55)}
 
 
 def main() -> None:
+    """Measure and print."""
     options = parser("Cost of a trace.")
     options.add_argument("--peak", choices=("trace", "eager", "embed"), help="one pass at 3,000 tokens; print peak MiB")
     args = options.parse_args()

@@ -56,7 +56,7 @@ class Embedder(abc.ABC):
         """Turn a sample into model inputs. Raises BadInput or Unsupported with one sentence."""
 
     @abc.abstractmethod
-    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:  # noqa: B008 - frozen
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
         """Run the batch once and return one trace each, in order."""
 
     @abc.abstractmethod

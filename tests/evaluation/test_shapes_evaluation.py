@@ -39,7 +39,7 @@ class Oracle(Embedder, DecodesThoughts):
         table = TokenTable(ids=np.zeros(0, dtype=np.int64), texts=(), kinds=())
         return Encoded(sample=sample, inputs={}, tokens=table, grids=(), think=slice(0, 0), embed=0)
 
-    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:  # noqa: B008
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
         return [blank_trace(encoded.sample, self.vector[content(encoded.sample)]) for encoded in batch]
 
     def embed(self, batch: Sequence[Encoded]) -> np.ndarray:
@@ -119,7 +119,9 @@ def test_batches_do_not_matter(tiny_model: Any) -> None:
     one = evaluate_shapes(tiny_model, n=6, batch=6, max_tokens=8)
     many = evaluate_shapes(tiny_model, n=6, batch=4, max_tokens=8)
     assert one.metrics["hit_at_1"] == many.metrics["hit_at_1"]
-    assert one.metrics["token_log_probability"].value == pytest.approx(many.metrics["token_log_probability"].value, abs=1e-4)
+    assert one.metrics["token_log_probability"].value == pytest.approx(
+        many.metrics["token_log_probability"].value, abs=1e-4
+    )
 
 
 def test_refusals() -> None:
@@ -140,7 +142,7 @@ class Mute(Embedder):
     def prepare(self, sample: Sample) -> Encoded:
         raise NotImplementedError
 
-    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:  # noqa: B008
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
         return [planted_trace() for _ in batch]
 
     def embed(self, batch: Sequence[Encoded]) -> np.ndarray:

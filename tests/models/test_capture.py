@@ -143,9 +143,7 @@ def test_attention_never_looks_ahead(tiny_model: Any, batch: list[Encoded]) -> N
             assert trace.attention[:, :, row, position + 1 :].sum() == 0
 
 
-def test_a_trace_leaves_nothing_behind(
-    tiny_model: Any, batch: list[Encoded], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trace_leaves_nothing_behind(tiny_model: Any, batch: list[Encoded], monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model._backbone.model
     registered = set(AttentionInterface().valid_keys())
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -107,7 +107,9 @@ def test_clear_refusals(tiny_model: Any, traces: list[Trace]) -> None:
     with pytest.raises(BadInput, match="no cache"):
         tiny_model.decode([replace(traces[0], continuation=None)])
     closed = LatentEmbedder(tiny_model._backbone, replace(tiny_model.info, contexts=("latents_only",)))
-    with pytest.raises(Unsupported, match=r"not trained to decode with the context 'query_and_latents', only: latents_only"):
+    with pytest.raises(
+        Unsupported, match=r"not trained to decode with the context 'query_and_latents', only: latents_only"
+    ):
         closed.decode(traces, context="query_and_latents")
     mute = LatentEmbedder(tiny_model._backbone, replace(tiny_model.info, contexts=()))
     with pytest.raises(Unsupported, match="not trained to write"):

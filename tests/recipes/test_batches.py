@@ -28,9 +28,7 @@ def encoder(tiny_model: Any, data: Path) -> Encoder:
     return Encoder(backbone.processor, backbone.ids, DataSettings(negatives=2), data.parent, seed=0)
 
 
-@given(
-    n=st.integers(4, 60), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5)
-)
+@given(n=st.integers(4, 60), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_an_epoch_visits_every_row_once(n: int, batch: int, world: int, seed: int) -> None:
     lengths = [(index * 7) % 13 for index in range(n)]

@@ -43,7 +43,7 @@ def _work(rank: int, file: str, out: str) -> None:
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     mp.spawn(_work, args=(str(tmp_path / "meeting"), str(tmp_path / "out.pt")), nprocs=2)
-    weight, queries, documents, keys = _data()
+    weight, queries, documents, _ = _data()
     weight.requires_grad_(True)
     positive = torch.arange(4)
     none = torch.zeros(4, 5, dtype=torch.bool)

@@ -113,7 +113,9 @@ def test_training_starts_from_any_qwen2_vl_checkpoint(finished: Path, data: Path
     made = train(config)
     before, after = weights(finished), weights(made)
     assert set(before) == set(after)
-    changed = {name for name in before if before[name].shape != after[name].shape or not torch.equal(before[name], after[name])}
+    changed = {
+        name for name in before if before[name].shape != after[name].shape or not torch.equal(before[name], after[name])
+    }
     assert any("q_proj" in name for name in changed)
     assert not any("visual" in name or "norm" in name for name in changed)
     table = next(name for name in before if "embed_tokens" in name)

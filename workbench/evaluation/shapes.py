@@ -121,18 +121,24 @@ def _score(
 def _embed_candidates(
     model: Embedder, config: ShapesConfig, split: str, samples: Sequence[ShapesSample], batch: int
 ) -> tuple[list[str], Float[np.ndarray, "candidates dim"]]:
-    targets = {sample.target_id: to_pair(sample).target for sample in samples}
+    targets = {sample.target_id: _target(sample) for sample in samples}
     for index in count(len(samples)):
         if len(targets) >= MIN_CANDIDATES:
             break
         further = make_sample(config, split, index)
-        targets.setdefault(further.target_id, to_pair(further).target)
+        targets.setdefault(further.target_id, _target(further))
     # Short texts, captions and images apart: a batch is as slow as its longest member.
     keys = sorted(targets, key=lambda key: (bool(targets[key].images), len(targets[key].text)))
     vectors = [
         model.embed([model.prepare(targets[key]) for key in keys[at : at + batch]]) for at in range(0, len(keys), batch)
     ]
     return keys, np.concatenate(vectors)
+
+
+def _target(sample: ShapesSample) -> Sample:
+    target = to_pair(sample).target
+    assert target is not None, "every Shapes sample has a target"
+    return target
 
 
 def _report(split: str, samples: Sequence[ShapesSample], scores: _Scores, n_candidates: int) -> ShapesReport:

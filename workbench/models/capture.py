@@ -129,7 +129,7 @@ def tapped(layers: Sequence[nn.Module] | nn.ModuleList, columns: slice) -> Itera
     """While the block runs, this thread's forward passes leave their states at `columns` in the tap."""
     tap = LatentTap(columns)
 
-    def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
         # Hooks are global to the model; another thread's pass must not land in our tap.
         if _current.get() is tap:
             states = output[0] if isinstance(output, tuple) else output

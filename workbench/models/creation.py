@@ -22,6 +22,7 @@ from workbench.errors import BadCheckpoint
 from workbench.models.backbone import Backbone
 from workbench.models.families.qwen2_vl import Qwen2VLFamily, Qwen2VLProcessor
 from workbench.models.layout import Layout
+from workbench.models.registries import Processor
 from workbench.models.sequence import LayoutIds
 
 CHAT_TEMPLATE = (
@@ -78,7 +79,9 @@ def small_tokenizer(texts: Iterable[str], *, words: int = 2000) -> Qwen2Tokenize
     model.train_from_iterator([*texts, "user\nassistant\n"], trainer)
     bpe = json.loads(model.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
-        vocab=bpe["vocab"], merges=[tuple(pair) for pair in bpe["merges"]], eos_token="<|im_end|>"
+        vocab=bpe["vocab"],
+        merges=[tuple(pair) for pair in bpe["merges"]],  # pyright: ignore[reportArgumentType] - BPE takes pairs
+        eos_token="<|im_end|>",
     )
     tokenizer.add_special_tokens({"additional_special_tokens": list(QWEN_SPECIAL)})
     tokenizer.chat_template = CHAT_TEMPLATE
@@ -90,7 +93,7 @@ def small_backbone(
 ) -> tuple[Any, Qwen2VLProcessor]:
     """A random Qwen2-VL of the given size and its processor. `vocabulary` makes room for more rows than the tokenizer has."""
     torch.manual_seed(seed)
-    token = tokenizer.convert_tokens_to_ids
+    token = tokenizer.get_vocab().__getitem__
     half = size.width // size.heads // 2
     sections = [half - 2 * (half * 3 // 8), half * 3 // 8, half * 3 // 8]
     config = Qwen2VLConfig(
@@ -167,7 +170,11 @@ def give_layout(model: Any, processor: Any, layout: Layout, *, seed: int = 0) ->
 
 
 def save_backbone(
-    backbone: Backbone, path: Path, *, weights: Mapping[str, torch.Tensor] | None = None, dtype: torch.dtype | None = None
+    backbone: Backbone,
+    path: Path,
+    *,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Write model, tokenizer, image processor and chat template as ordinary Hugging Face files.
 
@@ -179,7 +186,7 @@ def save_backbone(
     backbone.processor.save(path)
 
 
-def load_base(name: str) -> tuple[Any, Qwen2VLProcessor]:
+def load_base(name: str) -> tuple[Any, Processor]:
     """Load a Qwen2-VL checkpoint (folder or hub id) to train from. Raises BadCheckpoint with one sentence."""
     family = Qwen2VLFamily()
     folder = Path(name)

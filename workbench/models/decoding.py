@@ -84,9 +84,7 @@ def score(backbone: Backbone, batch: Sequence[Continuation], texts: Sequence[Seq
         given[row, : len(line)] = line
         wanted[row, : len(line)] = torch.tensor([*text, backbone.ids.end], device=device)
     causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
-    mask = torch.cat(
-        [real[:, None, :].expand(-1, longest, -1), causal.expand(len(texts), -1, -1)], dim=2
-    )[:, None]
+    mask = torch.cat([real[:, None, :].expand(-1, longest, -1), causal.expand(len(texts), -1, -1)], dim=2)[:, None]
     positions = position[:, None] + torch.arange(longest, device=device)
     embedding = backbone.family.token_embedding(backbone.model)
     hidden = backbone.run(embedding(given), positions.expand(3, -1, -1), mask, past=cache)

@@ -58,9 +58,13 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
         backbone = self._backbone
         ids = [*prefix.ids.tolist(), *backbone.ids.think, *backbone.ids.embed]
         special = set(backbone.processor.tokenizer.all_special_ids)
-        kinds: list[TokenKind] = [
-            "image" if i == backbone.ids.image else "control" if i in special else "text" for i in prefix.ids.tolist()
-        ]
+
+        def kind(identity: int) -> TokenKind:
+            if identity == backbone.ids.image:
+                return "image"
+            return "control" if identity in special else "text"
+
+        kinds: list[TokenKind] = [kind(identity) for identity in prefix.ids.tolist()]
         kinds += ["think"] * len(backbone.ids.think) + ["embed"] * len(backbone.ids.embed)
         return TokenTable(ids=np.array(ids, dtype=np.int64), texts=tuple(self.words(np.array(ids))), kinds=tuple(kinds))
 
@@ -71,7 +75,7 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
         return _array(self._backbone.pool(hidden[:, packed.embed]))
 
     @torch.inference_mode()
-    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:  # noqa: B008 - frozen
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
         backbone, layout = self._backbone, self._backbone.layout
         packed = self._pack(batch)
         inputs, positions = backbone.inputs(packed), packed.positions
@@ -97,7 +101,9 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
         if edits:
             groups = backbone.pool(split_copies(hidden[:, packed.embed.stop :], layout))
         return [
-            self._trace(row, encoded, packed, capture, tap.states, embedding[row], None if groups is None else groups[row])
+            self._trace(
+                row, encoded, packed, capture, tap.states, embedding[row], None if groups is None else groups[row]
+            )
             for row, encoded in enumerate(batch)
         ]
 

@@ -66,7 +66,9 @@ class Layout:
         for segment in ("query", "think", "embed"):
             seen = self.attends.get(segment)
             if seen is None or not set(seen) <= {"query", "think", "embed"} or segment not in seen:
-                raise BadCheckpoint(f"The layout's 'attends' of {segment} is {seen}; it must be a list that holds itself.")
+                raise BadCheckpoint(
+                    f"The layout's 'attends' of {segment} is {seen}; it must be a list that holds itself."
+                )
 
     @property
     def n_think(self) -> int:
@@ -96,11 +98,15 @@ class Layout:
         known = {item.name for item in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise BadCheckpoint(f"The layout has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+            raise BadCheckpoint(
+                f"The layout has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
+            )
         missing = sorted({"think_tokens", "embed_tokens"} - set(values))
         if missing:
             raise BadCheckpoint(f"The layout lacks: {', '.join(missing)}.")
-        read = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        read: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         if "attends" in read:
             read["attends"] = {key: tuple(value) for key, value in read["attends"].items()}
         return cls(**read)

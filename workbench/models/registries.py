@@ -28,7 +28,9 @@ class Family(abc.ABC):
         """Load tokenizer, image processor and chat template."""
 
     @abc.abstractmethod
-    def visual_tokens(self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]) -> Float[Tensor, "tokens width"]:
+    def visual_tokens(
+        self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]
+    ) -> Float[Tensor, "tokens width"]:
         """Merged visual tokens of all images, in order."""
 
     @abc.abstractmethod
@@ -48,11 +50,13 @@ class Family(abc.ABC):
         """The norm before the generation head."""
 
     @abc.abstractmethod
-    def head(self, model: Any) -> torch.nn.Module:
+    def head(self, model: Any) -> torch.nn.Linear:
         """The generation head."""
 
     @abc.abstractmethod
-    def rotate(self, model: Any, keys: Float[Tensor, "heads seq width"], shift: int) -> Float[Tensor, "heads seq width"]:
+    def rotate(
+        self, model: Any, keys: Float[Tensor, "heads seq width"], shift: int
+    ) -> Float[Tensor, "heads seq width"]:
         """Rotary keys as they would be `shift` text positions further on."""
 
     @abc.abstractmethod

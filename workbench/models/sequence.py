@@ -73,9 +73,7 @@ class Packed:
         return Packed(think=self.think, embed=self.embed, text=self.text, pixels=pixels, **move)
 
 
-def pack(
-    prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor, " _"]] | None = None
-) -> Packed:
+def pack(prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor, " _"]] | None = None) -> Packed:
     """Lay prefixes (and texts, token ids without start and end) out as one batch."""
     n_prefix = max(len(prefix.ids) for prefix in prefixes)
     special = torch.tensor([*ids.think, *ids.embed])

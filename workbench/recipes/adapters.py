@@ -28,17 +28,18 @@ class Adapters:
         if not rank:
             return cls(None)
         try:
-            from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - optional and slow to import
+            from peft import LoraConfig, get_peft_model
         except ImportError as error:
             raise MissingExtra("LoRA needs peft: pip install peft") from error
         wrapped = get_peft_model(backbone.model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS))
         family, ids = backbone.family, backbone.ids
-        tables = {id(t): t for t in (family.token_embedding(backbone.model).weight, family.head(backbone.model).weight)}
+        both = (family.token_embedding(backbone.model).weight, family.head(backbone.model).weight)
+        tables = {id(table): table for table in both if isinstance(table, nn.Parameter)}
         for table in tables.values():
             learns = torch.zeros(len(table), 1, device=table.device, dtype=table.dtype)
             learns[[*ids.think, *ids.embed, ids.start, ids.end]] = 1
             table.requires_grad_(True)
-            table.register_hook(learns.mul)
+            table.register_hook(learns.mul)  # pyright: ignore[reportCallIssue] - the stub takes it for a value
         return cls(wrapped, tuple(tables.values()))
 
     @contextlib.contextmanager

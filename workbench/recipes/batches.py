@@ -81,7 +81,9 @@ def _check_row(line: str, path: Path, number: int) -> Row:
         raise BadInput(f"{path.name} row {number} is not JSON: {error}.") from error
     lacking = [key for key in ("query", "reasoning", "target") if key not in row]
     if lacking:
-        raise BadInput(f"{path.name} row {number} lacks {', '.join(lacking)}; needed: images, query, reasoning, target.")
+        raise BadInput(
+            f"{path.name} row {number} lacks {', '.join(lacking)}; needed: images, query, reasoning, target."
+        )
     target = row["target"]
     if not (target.get("text") or target.get("images")):
         raise BadInput(f"{path.name} row {number} has a target with neither text nor images.")

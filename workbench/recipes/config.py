@@ -183,7 +183,9 @@ def _cast(key: str, value: Any, hint: Any) -> Any:
         items = tuple(value) if isinstance(value, list) else (value,)
         wrong = [item for item in items if item not in allowed]
         if wrong:
-            raise BadInput(f"The setting '{key}' holds '{wrong[0]}', but each entry must be one of {', '.join(allowed)}.")
+            raise BadInput(
+                f"The setting '{key}' holds '{wrong[0]}', but each entry must be one of {', '.join(allowed)}."
+            )
         return items
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

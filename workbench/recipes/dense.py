@@ -54,7 +54,9 @@ class DenseLabels:
         every = {key: tuple(sorted({thing[key] for thing in things})) for key in ("size", "colour", "shape")}
         return cls(sizes=every["size"], colours=every["colour"], shapes=every["shape"])
 
-    def of(self, row: Mapping[str, Any], prefix: Prefix) -> tuple[Int[Tensor, "questions tokens"], Int[Tensor, " tokens"]]:
+    def of(
+        self, row: Mapping[str, Any], prefix: Prefix
+    ) -> tuple[Int[Tensor, "questions tokens"], Int[Tensor, " tokens"]]:
         """Classes and region (0 ... 8, row-major thirds) of each merged token of the row's first image.
 
         A token of which an object covers only a corner is neither that object nor background: IGNORE.
@@ -66,7 +68,9 @@ class DenseLabels:
             top, left, bottom, right = thing["box"]
             covered = _overlap(rows, height, top, bottom)[:, None] * _overlap(cols, width, left, right)[None, :]
             classes = (
-                self.sizes.index(thing["size"]), self.colours.index(thing["colour"]), self.shapes.index(thing["shape"])
+                self.sizes.index(thing["size"]),
+                self.colours.index(thing["colour"]),
+                self.shapes.index(thing["shape"]),
             )
             objects[:, (covered > 0.02) & (covered <= 0.25) & (objects[0] == 0)] = IGNORE
             objects[:, covered > 0.25] = 1 + torch.tensor(classes)[:, None]

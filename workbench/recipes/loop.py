@@ -37,7 +37,7 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
         mixed_precision="bf16" if config.optimiser.precision == "bf16" else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    say: Report = report if accelerator.is_main_process else lambda line: None
+    say: Report = report if accelerator.is_main_process else lambda _: None
     rows = read_training_rows(Path(config.data.train))
     backbone = make_backbone(config, rows).to_device(accelerator.device)
     adapters = Adapters.attach(backbone, config.model.lora_rank)
@@ -124,7 +124,9 @@ class _Run:
         self.accelerator.backward(values["loss"])
         norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.clip)
         if not math.isfinite(values["loss"].item()):
-            raise BadInput(f"The loss became {values['loss'].item()} at step {step + 1}; lower optimiser.learning_rate.")
+            raise BadInput(
+                f"The loss became {values['loss'].item()} at step {step + 1}; lower optimiser.learning_rate."
+            )
         optimiser.step()
         return {**{name: value.item() for name, value in values.items()}, "gradient": float(norm or 0.0), "rate": rate}
 
@@ -207,8 +209,14 @@ class _Run:
         steps = self.config.optimiser.steps
         left = (time.monotonic() - begun) / max(done - start, 1) * (steps - done)
         self.state.log({"step": done, "split": "train", "samples_per_second": rate, **values})
-        parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "text", "contrastive", "readout", "object") if name in values)
-        self.say(f"step {done}/{steps} {parts} accuracy {values['token_accuracy']:.3f} {rate:.0f} samples/s {left / 60:.0f} min left")
+        parts = " ".join(
+            f"{name} {values[name]:.3f}"
+            for name in ("loss", "text", "contrastive", "readout", "object")
+            if name in values
+        )
+        self.say(
+            f"step {done}/{steps} {parts} accuracy {values['token_accuracy']:.3f} {rate:.0f} samples/s {left / 60:.0f} min left"
+        )
 
     def _save(self, done: int, module: nn.Module, optimiser: Any) -> None:
         if self.accelerator.is_main_process:

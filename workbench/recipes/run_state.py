@@ -30,7 +30,9 @@ class RunState:
     def save(self, step: int, module: nn.Module, optimiser: Any, config: dict[str, Any]) -> None:
         """Write weights, optimiser moments and step."""
         with self.replacing(self._state) as folder:
-            save_file({name: value.contiguous() for name, value in _weights(module).items()}, folder / "model.safetensors")
+            save_file(
+                {name: value.contiguous() for name, value in _weights(module).items()}, folder / "model.safetensors"
+            )
             moments = {}
             for name, parameter in module.named_parameters():
                 for key, value in optimiser.state.get(parameter, {}).items():
@@ -43,7 +45,9 @@ class RunState:
         weights = load_file(self._state / "model.safetensors")
         mine = _weights(module)
         if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in mine.items()}:
-            raise BadInput(f"The run in '{self.folder}' has a model of another shape; resume it with the settings it began with.")
+            raise BadInput(
+                f"The run in '{self.folder}' has a model of another shape; resume it with the settings it began with."
+            )
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(weights[name])

@@ -38,4 +38,3 @@ def _texts(rows: Sequence[Row], limit: int = 20_000) -> Iterator[str]:
         yield row["query"]
         yield row["reasoning"]
         yield row["target"].get("text") or ""
-

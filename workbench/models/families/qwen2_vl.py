@@ -28,9 +28,7 @@ logging.disable_progress_bar()
 IMAGE_PAD = "<|image_pad|>"
 
 
-def mrope_positions(
-    is_image: list[bool], grids: list[tuple[int, int, int]]
-) -> tuple[Int[Tensor, "3 seq"], int]:
+def mrope_positions(is_image: list[bool], grids: list[tuple[int, int, int]]) -> tuple[Int[Tensor, "3 seq"], int]:
     """Return temporal, row and column positions of each token, and the position that comes next.
 
     Text counts up on all three axes; an image's tokens take (frame, row, col) from where the text stood, and the text
@@ -103,8 +101,9 @@ class Qwen2VLProcessor(Processor):
             try:
                 made = self.images(images=[open_image(ref)], return_tensors="np")
             except ValueError as error:
-                raise BadInput(f"The image '{ref.name}' ({ref.width} x {ref.height}) cannot be cut into patches: {error}.")\
-                    from error
+                raise BadInput(
+                    f"The image '{ref.name}' ({ref.width} x {ref.height}) cannot be cut into patches: {error}."
+                ) from error
             patches.append(np.asarray(made["pixel_values"], dtype=np.float32))
             grids.append(np.asarray(made["image_grid_thw"], dtype=np.int64))
         return torch.from_numpy(np.concatenate(patches)), torch.from_numpy(np.concatenate(grids))
@@ -133,7 +132,7 @@ class Qwen2VLFamily(Family):
     name = "qwen2_vl"
 
     def load_model(self, path: Path, *, device: torch.device, dtype: torch.dtype) -> Qwen2VLForConditionalGeneration:
-        model, told = Qwen2VLForConditionalGeneration.from_pretrained(
+        loaded: Any = Qwen2VLForConditionalGeneration.from_pretrained(
             path,
             dtype=dtype,
             use_safetensors=True,
@@ -141,6 +140,7 @@ class Qwen2VLFamily(Family):
             trust_remote_code=False,
             output_loading_info=True,
         )
+        model, told = loaded
         # transformers fills missing weights with noise and goes on; a search at Hit@1 0.001 is how people find out.
         lost = sorted(told["missing_keys"]) + sorted(str(key) for key in told["mismatched_keys"])
         if lost:
@@ -159,7 +159,9 @@ class Qwen2VLFamily(Family):
             raise BadCheckpoint(f"'{path.name}' has no chat template; copy chat_template.jinja from its base model.")
         return Qwen2VLProcessor(tokenizer, Qwen2VLImageProcessorPil.from_pretrained(path, local_files_only=True))
 
-    def visual_tokens(self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]) -> Float[Tensor, "tokens width"]:
+    def visual_tokens(
+        self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]
+    ) -> Float[Tensor, "tokens width"]:
         return model.model.visual(pixels.to(model.model.visual.dtype), grid_thw=grids).pooler_output
 
     def token_embedding(self, model: Any) -> torch.nn.Embedding:
@@ -174,10 +176,12 @@ class Qwen2VLFamily(Family):
     def final_norm(self, model: Any) -> torch.nn.Module:
         return model.model.language_model.norm
 
-    def head(self, model: Any) -> torch.nn.Module:
+    def head(self, model: Any) -> torch.nn.Linear:
         return model.lm_head
 
-    def rotate(self, model: Any, keys: Float[Tensor, "heads seq width"], shift: int) -> Float[Tensor, "heads seq width"]:
+    def rotate(
+        self, model: Any, keys: Float[Tensor, "heads seq width"], shift: int
+    ) -> Float[Tensor, "heads seq width"]:
         # Text tokens stand at the same place on all three M-RoPE axes, so the sections do not matter here.
         angles = model.model.language_model.rotary_emb.inv_freq.float() * shift
         cos, sin = torch.cat([angles.cos()] * 2), torch.cat([angles.sin()] * 2)

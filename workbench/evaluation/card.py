@@ -1,0 +1,257 @@
+"""A checkpoint's own papers: `evaluation.json` with what was measured, and a model card made from it and the manifest.
+
+A card holds nothing that its folder does not say: settings come from `thinkscope.json`, numbers from the evaluations.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.embedder import EmbedderInfo
+from workbench.errors import BadCheckpoint, BadInput
+from workbench.evaluation.shapes import ShapesReport
+from workbench.models.formats.native import MANIFEST, read_manifest
+from workbench.store import to_json, write_text_atomic
+
+EVALUATION = "evaluation.json"
+CARD = "README.md"
+MARK = "<!-- written by `thinkscope evaluate --card`; the next evaluation replaces it -->"
+SHARES: Mapping[str, str] = {
+    "thought_exact": "every object in the decoded thought right (place, size, colour, shape), none missing or added",
+    "answer_exact": "the answer in the decoded thought right, word for word",
+    "hit_at_1": "the right target nearest to the embedding",
+    "swapped_thought_exact": "control: as the first row, with the thought of another sample",
+}
+"""The measures that every evaluation holds, and what each says."""
+_SPLITS = {
+    "test": "unseen scenes of the kind it was trained on",
+    "compositional": "scenes with pairs of colour and shape that never occur in training",
+    "validation": "scenes of the validation split",
+}
+
+
+def evaluation_json(report: ShapesReport, info: EmbedderInfo, *, data: str, command: str) -> dict[str, Any]:
+    """One evaluation as plain JSON values: the four shares at the top, each with its 95% bootstrap interval.
+
+    What is not a share stands under `further`, because everything with an interval at the top is shown as per cent.
+    """
+    measures = {name: _interval(interval) for name, interval in report.metrics.items()}
+    return {
+        **{name: measures.pop(name) for name in SHARES},
+        "n_candidates": report.n_candidates,
+        "chance_thought_exact": report.chance_thought_exact,
+        "further": measures,
+        "by_task": {
+            task: {name: _interval(interval) for name, interval in rows.items()}
+            for task, rows in report.by_task.items()
+        },
+        "checkpoint": info.name,
+        "n_parameters": info.n_parameters,
+        "data": data,
+        "split": report.split,
+        "command": command,
+        "provenance": to_json(info.provenance),
+    }
+
+
+def read_evaluations(folder: Path) -> dict[str, dict[str, Any]]:
+    """What `write_card` wrote, by split; empty without an evaluation.json. Raises BadCheckpoint when it is torn."""
+    path = folder / EVALUATION
+    if not path.is_file():
+        return {}
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        compositional = held.pop("compositional", None)
+        found = {str(held["split"]): held}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise BadCheckpoint(f"'{path}' is not an evaluation; run `thinkscope evaluate {folder} --card`.") from error
+    return found if compositional is None else {**found, "compositional": compositional}
+
+
+def check_card_place(folder: Path) -> None:
+    """Refuse, before hours are spent, a folder whose card could not be written or would replace somebody's own.
+
+    Raises:
+        BadCheckpoint: for a folder without the manifest that a card is made from.
+        BadInput: for a README.md that was not written here.
+    """
+    read_manifest(folder)
+    card = folder / CARD
+    if card.is_file() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
+        raise BadInput(
+            f"'{card}' was not written by Thinkscope and would be lost; move it away to have a card written."
+        )
+
+
+def write_card(folder: Path, evaluations: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write `evaluation.json` and `README.md` beside the checkpoint's weights.
+
+    Args:
+        folder: a checkpoint of Thinkscope's own format.
+        evaluations: by split, as `evaluation_json` makes them; `test` is needed, `compositional` may be there.
+
+    Raises:
+        BadCheckpoint: as `check_card_place`.
+        BadInput: as `check_card_place`, without `test`, or when the folder cannot be written to.
+    """
+    check_card_place(folder)
+    if "test" not in evaluations:
+        raise BadInput(
+            f"A card needs an evaluation on the test split, but only these are given: {', '.join(evaluations)}."
+        )
+    held = dict(evaluations["test"])
+    if "compositional" in evaluations:
+        held["compositional"] = evaluations["compositional"]
+    try:
+        write_text_atomic(folder / EVALUATION, json.dumps(held, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text_atomic(folder / CARD, card_text(folder))
+    except OSError as error:
+        raise BadInput(f"'{folder}' cannot be written to: {error.strerror}.") from error
+
+
+def card_text(folder: Path) -> str:
+    """The model card (Markdown under YAML) that follows from the folder's files."""
+    manifest, evaluations = read_manifest(folder), read_evaluations(folder)
+    settings = manifest.get("config", {})
+    backbone = str(settings.get("model", {}).get("backbone", ""))
+    sections = (
+        _front_matter(manifest, backbone),
+        f"{MARK}\n# {manifest.get('title') or folder.name}",
+        _what(manifest, evaluations, backbone),
+        _layout(manifest["layout"]),
+        _training(manifest, settings),
+        "## Measured quality\n\n" + "\n\n".join(_quality(split, held) for split, held in evaluations.items()),
+        _limits(backbone),
+        _files(folder),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def percent(interval: Mapping[str, Any]) -> str:
+    """A share with its interval, as it stands in every table."""
+    return f"{interval['value']:.1%} ({interval['low']:.1%} to {interval['high']:.1%})"
+
+
+def _interval(interval: Any) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
+
+
+def _front_matter(manifest: Mapping[str, Any], backbone: str) -> str:
+    # Weights that grew out of somebody else's keep that licence, which the manifest does not know.
+    owner = (
+        f"license: other\nlicense_name: as-base-model\nbase_model: {json.dumps(backbone)}"
+        if backbone
+        else "license: apache-2.0"
+    )
+    tags = ["thinkscope", manifest.get("recipe", ""), manifest["family"], "multimodal-embedding", "latent-reasoning"]
+    listed = "\n".join(f"  - {tag}" for tag in tags if tag and tag != "none")
+    return f"---\n{owner}\nlibrary_name: thinkscope\ntags:\n{listed}\n---"
+
+
+def _what(manifest: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
+    layout = manifest["layout"]
+    n_parameters = next((held["n_parameters"] for held in evaluations.values()), None)
+    size = f" of {n_parameters:,} parameters" if n_parameters else ""
+    text = (
+        f"A `{manifest['family']}` model{size} that thinks before it embeds: after the query stand "
+        f"{len(layout['think_tokens'])} learned think tokens, then {len(layout['embed_tokens'])} embed token(s). "
+        "The hidden states of the think tokens can be decoded as text by the model's own generation head; that of the "
+        "last embed token is the embedding."
+        if layout.get("pooling", "last") == "last"
+        else f"A `{manifest['family']}` model{size} with {len(layout['think_tokens'])} think tokens, whose embedding is "
+        f"the mean of {len(layout['embed_tokens'])} embed tokens."
+    )
+    step, steps = manifest.get("step", 0), manifest.get("steps", 0)
+    if 0 < step < steps:
+        text += f" This is an early checkpoint, after {step} of {steps} steps, kept for comparison."
+    origin = f"Trained from {backbone}." if backbone else "Trained from random weights."
+    return f"{text}\n\n{origin if steps else 'Not trained.'} What it knows: {manifest.get('knows') or 'not said.'}"
+
+
+def _layout(layout: Mapping[str, Any]) -> str:
+    attends = "; ".join(f"{segment} to {', '.join(seen)}" for segment, seen in layout.get("attends", {}).items())
+    rows = {
+        "think tokens (K)": str(len(layout["think_tokens"])),
+        "embed tokens": str(len(layout["embed_tokens"])),
+        "order": ", ".join(layout.get("order", ())),
+        "attends, causally": attends,
+        "think tokens are filled by": layout.get("fill", ""),
+        "think and embed tokens come from": f"{layout.get('extraction', '')} weights",
+        "the two tasks are trained": layout.get("dependency", ""),
+        "pooling of the embed tokens": layout.get("pooling", ""),
+        "decoder contexts, default first": ", ".join(layout.get("contexts", ())) or "none",
+    }
+    return "## Layout\n\n" + _table(("what", "value"), rows.items())
+
+
+def _training(manifest: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]) -> str:
+    if not settings:
+        return "## Training\n\nThis checkpoint's files hold no training settings."
+    commands = manifest.get("commands") or [
+        f"thinkscope train {manifest.get('recipe', 'RECIPE')} --config settings.toml --data train.jsonl --out runs/again"
+    ]
+    shown = "\n".join(map(str, commands))
+    return (
+        f"## Training\n\n```\n{shown}\n```\n\nIt was trained for {manifest.get('step')} of {manifest.get('steps')} steps. "
+        f"All settings, as `{MANIFEST}` holds them (`settings.toml`):\n\n```toml\n{_toml(settings)}\n```"
+    )
+
+
+def _toml(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    # JSON's strings, numbers, truth values and lists are written alike in TOML.
+    parts = (
+        f"[{section}]\n"
+        + "\n".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+        for section, values in settings.items()
+    )
+    return "\n\n".join(parts)
+
+
+def _quality(split: str, held: Mapping[str, Any]) -> str:
+    rows = [(name, meaning, percent(held[name]), str(held[name]["n"])) for name, meaning in SHARES.items()]
+    tasks = [
+        (
+            task,
+            *(percent(rows[name]) for name in ("thought_exact", "answer_exact", "hit_at_1")),
+            str(rows["hit_at_1"]["n"]),
+        )
+        for task, rows in held["by_task"].items()
+    ]
+    return "\n\n".join(
+        (
+            f"### {split}: {_SPLITS.get(split, 'samples of this split')}",
+            f"```\n{held['command']}\n```",
+            _table(("measure", "what it says", "share (95% interval)", "n"), rows),
+            f"Hit@1 is against {held['n_candidates']} candidates, so chance is {1 / held['n_candidates']:.2%}. By chance a "
+            f"swapped thought lists the right objects in {held['chance_thought_exact']:.2%} of samples; a control far above "
+            "that would mean that the text does not come from the thought. Intervals are percentile bootstraps over samples.",
+            _table(("task", "thought exact", "answer exact", "Hit@1", "n"), tasks),
+        )
+    )
+
+
+def _limits(backbone: str) -> str:
+    reach = (
+        "It was measured on Shapes alone; how good it is on anything else is not known."
+        if backbone
+        else "It knows nothing but what is named above. On any other image or question it still writes a thought, which "
+        "then says nothing about the image."
+    )
+    return (
+        f"## Limits and intended use\n\n{reach} It is meant for trying the workbench and for calibrating its probes where "
+        "the truth is known, not for search or for decisions.\n\nA decoded thought is what the generation head writes from "
+        "the think tokens. That it is right does not show that the embedding was made from it. The text is the output of a "
+        "model: show it as text, never run it."
+    )
+
+
+def _files(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CARD and path.name[0] != ".")
+    rows = [(f"`{path.name}`", f"{path.stat().st_size:,}") for path in files]
+    return "## Files\n\n" + _table(("file", "bytes"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Any) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
