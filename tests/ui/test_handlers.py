@@ -173,7 +173,7 @@ def test_settings_reach_the_probes(desk: Desk) -> None:
         probes_from([("lens", "top_k")], [5000])
 
 
-def test_an_error_of_the_input_is_told_and_a_bug_is_not() -> None:
+def test_an_error_of_the_input_is_told_and_a_bug_is_called_one() -> None:
     def refuse() -> None:
         raise UnknownName("checkpoint", "<b>x</b>", ["a"])
 
@@ -183,8 +183,10 @@ def test_an_error_of_the_input_is_told_and_a_bug_is_not() -> None:
     with pytest.raises(gr.Error, match="&lt;b&gt;x") as caught:
         told(refuse)()
     assert caught.value.print_exception is False
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(gr.Error, match="inside Thinkscope, not in your input") as bug:
         told(fail)()
+    assert isinstance(bug.value.__cause__, ZeroDivisionError)
+    assert bug.value.print_exception is True
     assert answered(refuse)()["error"].startswith("There is no checkpoint named '<b>x</b>'")
 
 

@@ -4,9 +4,9 @@
 const CARD_WIDTH = 132;
 
 class Explorer {
-  constructor(view, server) {
+  constructor(view, ask) {
     this.view = view;
-    this.server = server;
+    this.ask = ask;
     this.planes = view.images.map((image) => Object.fromEntries(Object.entries(image.planes).map(([name, text]) => [name, unpackHalf(text)])));
     this.state = { row: 0, layer: -1, plane: "mean", image: 0, opacity: 0.75, style: "colour", smooth: false, outline: false, own: false };
     this.hover = null;
@@ -93,7 +93,7 @@ class Explorer {
   async choosePlane(plane) {
     if (!(plane in this.planes[0])) {
       this.wait.textContent = "Fetching this head …";
-      const answer = await this.server.head_maps({ id: this.view.id, head: Number(plane) });
+      const answer = await this.ask("head_maps", { id: this.view.id, head: Number(plane) });
       this.wait.textContent = answer.error || "";
       if (answer.error) return;
       answer.planes.forEach((text, i) => (this.planes[i][plane] = unpackHalf(text)));

@@ -12,9 +12,18 @@ function loadImage(source) {
   });
 }
 
+/** Ask the server; a failure comes back as `{error}`, whatever its kind. */
+async function ask(name, asked) {
+  try {
+    return await server[name](asked);
+  } catch {
+    return { error: "The server gave no answer; the terminal that runs Thinkscope shows why." };
+  }
+}
+
 async function saveAs(kind, view, says) {
   says.textContent = "Preparing the file …";
-  const answer = await server.export_file({ id: view.id, kind });
+  const answer = await ask("export_file", { id: view.id, kind });
   says.textContent = answer.error || "";
   if (answer.error) return;
   const link = make("a", { href: URL.createObjectURL(new Blob([answer.text], { type: answer.type })), download: answer.name });
@@ -42,7 +51,7 @@ async function show() {
   const turn = (latest += 1);
   for (const image of view.images) image.element = await loadImage(image.src);
   if (turn !== latest) return; // a newer result came while this one's images were loading
-  explorer = new Explorer(view, server);
+  explorer = new Explorer(view, ask);
   const parts = [warningsPart(view), thoughtPart(view), explorer.node, rankingPart(view), morePart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
   root.replaceChildren(...parts.filter(Boolean));
   root.dataset.ready = view.id;
