@@ -1,7 +1,7 @@
 """`thinkscope evaluate`: how good a checkpoint is on data it has not seen."""
 
 import argparse
-from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from workbench.cli._screen import show_progress, table, write, write_json
@@ -14,7 +14,10 @@ def register(commands: Any) -> None:
         "evaluate",
         help="measure a checkpoint's thoughts and embeddings",
         description="Decode thoughts and rank documents on unseen samples; print shares with 95% bootstrap intervals.",
-        epilog="example:\n  thinkscope evaluate tte-flash --data shapes --split test --n 1000 --json",
+        epilog=(
+            "examples:\n  thinkscope evaluate tte-flash --data shapes --split test --n 1000 --json\n"
+            "  thinkscope evaluate runs/tte-flash/checkpoint --card"
+        ),
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="bundled name or folder")
     parser.add_argument(
@@ -27,6 +30,11 @@ def register(commands: Any) -> None:
     parser.add_argument("--n", type=int, default=1000, help="number of samples (default: 1000)")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
     parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    parser.add_argument(
+        "--card",
+        action="store_true",
+        help="measure test and compositional, and write evaluation.json and README.md into the checkpoint's folder",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -37,31 +45,51 @@ def run(args: argparse.Namespace) -> int:
     from workbench.assets import resolve_checkpoint
 
     path = resolve_checkpoint(args.checkpoint)
+    from workbench.evaluation.card import check_card_place, evaluation_json, join_splits, write_card
     from workbench.evaluation.shapes import evaluate_shapes
     from workbench.models.checkpoint import load_checkpoint
 
     def progress(done: int, total: int) -> None:
         show_progress(done / total, f"{done} of {total} samples")
 
+    if args.card:
+        check_card_place(path)
     model = load_checkpoint(path, device=args.device, dtype=args.dtype)
-    found = evaluate_shapes(model, split=args.split, n=args.n, seed=seed, progress=progress)
-    intervals = {name: _plain(interval) for name, interval in found.metrics.items()}
+    evaluations: dict[str, dict[str, Any]] = {}
+    for split in ("test", "compositional") if args.card else (args.split,):
+        found = evaluate_shapes(model, split=split, n=args.n, seed=seed, progress=progress)
+        command = f"thinkscope evaluate {_name(path)} --data {args.data} --split {split} --n {args.n}"
+        evaluations[split] = evaluation_json(found, model.info, data=args.data, command=command)
+    if args.card:
+        write_card(path, evaluations)
     if args.json:
-        rest = {
-            item.name: getattr(found, item.name) for item in fields(found) if item.name not in ("metrics", "by_task")
-        }
-        by_task = {task: {name: _plain(i) for name, i in rows.items()} for task, rows in found.by_task.items()}
-        write_json({**intervals, **rest, "by_task": by_task, "checkpoint": model.info.name, "data": args.data})
+        write_json(join_splits(evaluations) if args.card else evaluations[args.split])
         return 0
-    rows = [
-        (name, f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", str(i["n"])) for name, i in intervals.items()
-    ]
-    write(table(rows, head=("measure", "value", "95% interval", "n")))
-    write(
-        f"\nHit@1 is against {found.n_candidates} candidates; swapped thoughts list the right objects by chance "
-        f"in {found.chance_thought_exact:.4f} of samples."
-    )
+    for split, held in evaluations.items():
+        _show(split, held)
+    if args.card:
+        write(f"\n{path / 'README.md'}")
     return 0
+
+
+def _show(split: str, held: dict[str, Any]) -> None:
+    from workbench.evaluation.card import SHARES
+
+    named = {name: held[name] for name in SHARES} | held["further"]
+    rows = [(name, f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", str(i["n"])) for name, i in named.items()]
+    write(table(rows, head=(f"{split}: measure", "value", "95% interval", "n")))
+    write(
+        f"\nHit@1 is against {held['n_candidates']} candidates; swapped thoughts list the right objects by chance "
+        f"in {held['chance_thought_exact']:.4f} of samples."
+    )
+
+
+def _name(path: Path) -> str:
+    """What others would call the checkpoint: a bundled name, or the folder's own name without this machine's path."""
+    from workbench.assets import bundled_checkpoints
+
+    found = next((name for name, folder in bundled_checkpoints().items() if folder.resolve() == path.resolve()), None)
+    return found or path.resolve().name
 
 
 def _seed(data: str) -> int:
@@ -69,7 +97,3 @@ def _seed(data: str) -> int:
     if name != "shapes" or (seed and not seed.isdecimal()):
         raise BadInput(f"'{data[:200]}' cannot be evaluated on: the truth is known for shapes, or shapes:SEED.")
     return int(seed or 7)
-
-
-def _plain(interval: Any) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}

@@ -69,6 +69,12 @@ def read_evaluations(folder: Path) -> dict[str, dict[str, Any]]:
     return found if compositional is None else {**found, "compositional": compositional}
 
 
+def join_splits(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The one object that stands in `evaluation.json`: the test split at the top, the compositional one inside it."""
+    inner = {split: held for split, held in evaluations.items() if split == "compositional"}
+    return {**evaluations["test"], **inner}
+
+
 def check_card_place(folder: Path) -> None:
     """Refuse, before hours are spent, a folder whose card could not be written or would replace somebody's own.
 
@@ -100,11 +106,11 @@ def write_card(folder: Path, evaluations: Mapping[str, Mapping[str, Any]]) -> No
         raise BadInput(
             f"A card needs an evaluation on the test split, but only these are given: {', '.join(evaluations)}."
         )
-    held = dict(evaluations["test"])
-    if "compositional" in evaluations:
-        held["compositional"] = evaluations["compositional"]
     try:
-        write_text_atomic(folder / EVALUATION, json.dumps(held, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text_atomic(
+            folder / EVALUATION,
+            json.dumps(join_splits(evaluations), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        )
         write_text_atomic(folder / CARD, card_text(folder))
     except OSError as error:
         raise BadInput(f"'{folder}' cannot be written to: {error.strerror}.") from error
@@ -154,8 +160,8 @@ def _what(manifest: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, An
     n_parameters = next((held["n_parameters"] for held in evaluations.values()), None)
     size = f" of {n_parameters:,} parameters" if n_parameters else ""
     text = (
-        f"A `{manifest['family']}` model{size} that thinks before it embeds: after the query stand "
-        f"{len(layout['think_tokens'])} learned think tokens, then {len(layout['embed_tokens'])} embed token(s). "
+        f"A `{manifest['family']}` model{size} that thinks before it embeds: after the query come "
+        f"{_count(len(layout['think_tokens']), 'learned think token')}, then {_count(len(layout['embed_tokens']), 'embed token')}. "
         "The hidden states of the think tokens can be decoded as text by the model's own generation head; that of the "
         "last embed token is the embedding."
         if layout.get("pooling", "last") == "last"
@@ -176,9 +182,9 @@ def _layout(layout: Mapping[str, Any]) -> str:
         "embed tokens": str(len(layout["embed_tokens"])),
         "order": ", ".join(layout.get("order", ())),
         "attends, causally": attends,
-        "think tokens are filled by": layout.get("fill", ""),
-        "think and embed tokens come from": f"{layout.get('extraction', '')} weights",
-        "the two tasks are trained": layout.get("dependency", ""),
+        "fill of the think tokens": layout.get("fill", ""),
+        "extraction (how both come from one backbone)": layout.get("extraction", ""),
+        "dependency (how the two tasks hang together)": layout.get("dependency", ""),
         "pooling of the embed tokens": layout.get("pooling", ""),
         "decoder contexts, default first": ", ".join(layout.get("contexts", ())) or "none",
     }
@@ -250,6 +256,10 @@ def _files(folder: Path) -> str:
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CARD and path.name[0] != ".")
     rows = [(f"`{path.name}`", f"{path.stat().st_size:,}") for path in files]
     return "## Files\n\n" + _table(("file", "bytes"), rows)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _table(head: tuple[str, ...], rows: Any) -> str:

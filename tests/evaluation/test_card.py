@@ -1,0 +1,129 @@
+"""A checkpoint's card says what its files say, and replaces nobody's own."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.assets import read_card
+from workbench.cli import main
+from workbench.errors import BadCheckpoint, BadInput
+from workbench.evaluation.card import CARD, EVALUATION, SHARES, card_text, read_evaluations, write_card
+from workbench.recipes.config import TrainConfig, read_config
+
+
+def held(split: str, value: float = 0.5, command: str = "thinkscope evaluate x") -> dict[str, Any]:
+    row = {"value": value, "low": value - 0.25, "high": value + 0.125, "n": 8}
+    return {
+        **dict.fromkeys(SHARES, row),
+        "n_candidates": 250,
+        "chance_thought_exact": 0.001,
+        "further": {},
+        "by_task": {"where": dict.fromkeys(("thought_exact", "answer_exact", "hit_at_1"), row)},
+        "n_parameters": 1234567,
+        "split": split,
+        "command": command,
+    }
+
+
+@pytest.fixture(autouse=True)
+def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred candidates are the slow part, and no test here is about ranks."""
+    monkeypatch.setattr("workbench.evaluation.shapes.MIN_CANDIDATES", 4)
+
+
+@pytest.fixture
+def folder(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+
+
+def change(folder: Path, **values: Any) -> None:
+    path = folder / "thinkscope.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_evaluate_writes_what_the_page_and_the_card_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(folder), "--n", "3", "--device", "cpu", "--card", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    stored = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
+    assert printed == stored
+    assert set(read_card(folder).metrics) == set(SHARES)
+    assert (stored["split"], stored["compositional"]["split"]) == ("test", "compositional")
+    assert stored["command"] == "thinkscope evaluate copy --data shapes --split test --n 3"
+    assert stored["provenance"]["weights_sha256"]
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert text == card_text(folder)
+    assert text.startswith("---\nlicense: apache-2.0\n")
+    for split in ("test", "compositional"):
+        assert f"thinkscope evaluate copy --data shapes --split {split} --n 3" in text
+
+
+def test_evaluate_of_one_split_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    assert main(["evaluate", str(folder), "--n", "2", "--device", "cpu", "--split", "validation", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["split"] == "validation"
+    assert all(set(printed[name]) == {"value", "low", "high", "n"} for name in SHARES)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_tables_hold_the_numbers(folder: Path) -> None:
+    write_card(folder, {"test": held("test"), "compositional": held("compositional", 0.25)})
+    assert read_evaluations(folder) == {"test": held("test"), "compositional": held("compositional", 0.25)}
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert text.count("| 50.0% (25.0% to 62.5%) | 8 |") == len(SHARES) + 1
+    assert text.count("| 25.0% (0.0% to 37.5%) | 8 |") == len(SHARES) + 1
+    assert "1,234,567 parameters" in text
+    assert "250 candidates, so chance is 0.40%" in text
+    assert f"| `model.safetensors` | {(folder / 'model.safetensors').stat().st_size:,} |" in text
+
+
+def test_settings_of_the_card_train_again(folder: Path, tmp_path: Path) -> None:
+    config = json.loads(json.dumps(TrainConfig().to_json()))
+    del config["data"], config["output"]
+    change(folder, recipe="tte-flash", step=15, steps=100, config=config, commands=["thinkscope shapes --out data"])
+    write_card(folder, {"test": held("test")})
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert "early checkpoint, after 15 of 100 steps" in text
+    assert "thinkscope shapes --out data" in text
+    settings = text.split("```toml\n")[1].split("```")[0]
+    assert tomllib.loads(settings) == config
+    (tmp_path / "settings.toml").write_text(settings)
+    assert read_config(tmp_path / "settings.toml") == TrainConfig()
+
+
+def test_weights_of_others_keep_their_licence(folder: Path) -> None:
+    change(folder, steps=10, config={"model": {"backbone": "Qwen/Qwen2-VL-2B-Instruct"}})
+    write_card(folder, {"test": held("test")})
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert "apache" not in text
+    assert 'base_model: "Qwen/Qwen2-VL-2B-Instruct"' in text
+    assert "Trained from Qwen/Qwen2-VL-2B-Instruct." in text
+
+
+def test_a_card_is_written_again_but_somebody_elses_is_not_lost(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_card(folder, {"test": held("test")})
+    write_card(folder, {"test": held("test", 0.75)})
+    assert "75.0%" in (folder / CARD).read_text(encoding="utf-8")
+    (folder / CARD).write_text("my own notes")
+    assert main(["evaluate", str(folder), "--n", "2", "--card"]) == 2
+    assert "move it away" in capsys.readouterr().err
+    assert (folder / CARD).read_text() == "my own notes"
+
+
+def test_refusals(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="needs an evaluation on the test split"):
+        write_card(folder, {"compositional": held("compositional")})
+    assert read_evaluations(folder) == {}
+    (folder / EVALUATION).write_text("[1]")
+    with pytest.raises(BadCheckpoint, match="is not an evaluation"):
+        read_evaluations(folder)
+    (folder / "thinkscope.json").unlink()
+    with pytest.raises(BadCheckpoint, match=r"has no thinkscope\.json"):
+        write_card(folder, {"test": held("test")})
