@@ -98,10 +98,10 @@ def test_unusable_input_gives_one_sentence(read: Callable[..., Any], given: dict
     ("content", "sentence"), [(b"just words", "is a text file"), (b"", "empty"), (b"\x89PNG\r\n\x1a\n123", "damaged")]
 )
 def test_a_bad_upload_is_refused_by_its_content(desk: Desk, tmp_path: Path, content: bytes, sentence: str) -> None:
-    path = tmp_path / "cat.png"
+    path = tmp_path / "uploads" / "cat.png"
     path.write_bytes(content)
     with pytest.raises(BadInput, match=sentence):
-        handlers.upload(desk, file(path), "tab")
+        handlers.open_upload(desk, file(path))
 
 
 def test_too_many_images_are_refused(read: Callable[..., Any], picture: Path) -> None:
@@ -190,16 +190,25 @@ def test_an_error_of_the_input_is_told_and_a_bug_is_called_one() -> None:
     assert answered(refuse)()["error"].startswith("There is no checkpoint named '<b>x</b>'")
 
 
-def test_an_upload_goes_with_the_last_tab_that_holds_it(desk: Desk, picture: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "example.png"
-    outside.write_bytes(picture.read_bytes())
+def test_an_upload_goes_with_the_last_tab_that_holds_it(desk: Desk, picture: Path) -> None:
     for tab in ("one", "two"):
-        handlers.upload(desk, file(picture), tab)
-    handlers.upload(desk, file(outside), "one")
+        handlers.accept(desk, [file(picture)], tab)
     desk.uploads.release("one")
     assert picture.is_file()
     desk.uploads.release("two")
     assert not picture.exists()
+
+
+def test_only_uploads_are_read_and_deleted(desk: Desk, picture: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "private.png"
+    outside.write_bytes(picture.read_bytes())
+    link = picture.with_name("link.png")
+    link.symlink_to(outside)
+    for path in (outside, link, picture.parent / ".." / "private.png"):
+        with pytest.raises(BadInput, match="no longer here"):
+            handlers.open_upload(desk, file(path))
+    desk.uploads.hold("tab", str(outside))
+    desk.uploads.release("tab")
     assert outside.is_file()
 
 

@@ -80,7 +80,8 @@ def test_from_an_example_to_the_thought_and_its_heatmaps(tab: Any) -> None:
 
 def test_results_are_kept_as_files(tab: Any, tmp_path: Path) -> None:
     question = pick(tab, 2)
-    read(tab)
+    tab.locator("#ts-query textarea").press("Enter")
+    tab.get_by_test_id("thought").wait_for(timeout=60_000)
     with tab.expect_download() as waiting:
         tab.get_by_test_id("save-json").click()
     waiting.value.save_as(tmp_path / "result.json")

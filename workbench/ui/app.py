@@ -19,6 +19,8 @@ from workbench.ui.explore import place_explore
 from workbench.ui.theme import make_theme, read_style
 
 MAX_UPLOAD = "25mb"
+_CACHE = (3600, 86400)
+"""Every hour, files older than a day go: what a crash left behind. Uploads of a closed tab go at once."""
 _HEADER = """
 <h1>Thinkscope</h1>
 <p>Some embedding models think before they embed, in hidden states instead of words. Thinkscope reads those states back
@@ -35,7 +37,7 @@ def build_app(desk: Desk) -> gr.Blocks:
     def leave(request: gr.Request) -> None:
         desk.uploads.release(request.session_hash)
 
-    with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as app:
+    with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=_CACHE) as app:
         gr.HTML(_HEADER, elem_id="ts-header")
         with gr.Tabs(), gr.Tab("Explore", id="explore"):
             place_explore(desk)

@@ -38,7 +38,7 @@ def place_explore(desk: Desk) -> None:
             image, query, run, more, checkpoint, hint, listed, controls = _place_inputs(desk)
         with gr.Column(scale=5, min_width=560):
             result = _place_result(desk)
-    _wire_inputs(desk, gallery, image, query, checkpoint, hint)
+    _wire_inputs(desk, gallery, image, more, query, checkpoint, hint)
     _wire_run(desk, run, query, [image, more, query, checkpoint, listed], controls, result)
 
 
@@ -61,9 +61,9 @@ def _place_inputs(desk: Desk) -> tuple[Any, ...]:
     )
     query = gr.Textbox(
         label="Question",
-        info="What the model is asked about the image. Enter starts it.",
+        info="What the model is asked about the image. Enter starts it, Shift and Enter begins a new line.",
         placeholder="What is at the top left?",
-        lines=2,
+        lines=1,
         max_lines=6,
         elem_id="ts-query",
     )
@@ -115,7 +115,13 @@ def _place_result(desk: Desk) -> gr.HTML:
 
 
 def _wire_inputs(
-    desk: Desk, gallery: gr.HTML | None, image: gr.Image, query: gr.Textbox, checkpoint: gr.Dropdown, hint: gr.HTML
+    desk: Desk,
+    gallery: gr.HTML | None,
+    image: gr.Image,
+    more: gr.File,
+    query: gr.Textbox,
+    checkpoint: gr.Dropdown,
+    hint: gr.HTML,
 ) -> None:
     @told
     def pick(event: gr.EventData) -> tuple[str | None, str]:
@@ -126,15 +132,14 @@ def _wire_inputs(
         return handlers.describe_checkpoint(desk, name)
 
     @told
-    def check(request: gr.Request, file: dict[str, Any] | None) -> None:
-        # As soon as it arrives, so that a bad file is refused before anything is typed.
-        if file:
-            handlers.upload(desk, file, request.session_hash)
+    def check(request: gr.Request, given: dict[str, Any] | list[dict[str, Any]] | None) -> None:
+        handlers.accept(desk, given if isinstance(given, list) else [given] if given else [], request.session_hash)
 
     if gallery is not None:
         gallery.select(pick, None, [image, query], **LIGHT)
     # Without preprocessing Gradio hands over where the file lies, and our own checks come before any decoding.
-    image.upload(check, image, None, preprocess=False, **LIGHT).failure(lambda: None, None, image, **LIGHT)
+    for box in (image, more):
+        box.upload(check, box, None, preprocess=False, **LIGHT).failure(lambda: None, None, box, **LIGHT)
     if desk.first_checkpoint is not None:
         hint.value = describe(desk.first_checkpoint)
     checkpoint.change(describe, checkpoint, hint, preprocess=False, **LIGHT)
@@ -152,7 +157,6 @@ def _wire_run(
 
     @told
     def read(
-        request: gr.Request,
         image: dict[str, Any] | None,
         more: list[dict[str, Any]] | None,
         text: str | None,
@@ -166,7 +170,6 @@ def _wire_run(
             more=more or [],
             query=text or "",
             checkpoint=checkpoint,
-            tab=request.session_hash,
             listed=listed or "",
         )
         return handlers.read_thought(desk, asked, names, settings, told_to(progress))

@@ -31,8 +31,6 @@ class Asked:
     query: str = ""
     checkpoint: str | None = None
     """A name that the page offered."""
-    tab: str | None = None
-    """Gradio's id of the browser tab."""
     listed: str = ""
     """Candidates, one a line; empty takes the shipped ones."""
 
@@ -57,7 +55,7 @@ def read_thought(
         raise BadInput(f"{len(files)} images were given, but the page takes at most {MAX_IMAGES}; remove some.")
     if not asked.query.strip():
         raise BadInput("The question is empty; type what you want to know about the image, or pick an example.")
-    sample = make_sample([upload(desk, file, asked.tab) for file in files], asked.query)
+    sample = make_sample([open_upload(desk, file) for file in files], asked.query)
     candidates, source = _candidates(desk, asked.listed)
     inspection = desk.session.inspect(
         sample,
@@ -69,12 +67,23 @@ def read_thought(
     return to_json(inspection, desk.shelf.put(inspection), candidates_from=source)
 
 
-def upload(desk: Desk, file: Mapping[str, Any], tab: str | None) -> ImageRef:
-    """Check an uploaded file and note which tab holds it. Raises BadInput when it is no image that may be opened."""
+def accept(desk: Desk, files: Sequence[Mapping[str, Any]], tab: str | None) -> None:
+    """Look at uploads as soon as they arrive: a bad one is refused before anything is typed, all go with their tab.
+
+    Raises BadInput for the first that is no image that may be opened.
+    """
+    for file in files:
+        desk.uploads.hold(tab, str(file.get("path")))
+    for file in files:
+        open_upload(desk, file)
+
+
+def open_upload(desk: Desk, file: Mapping[str, Any]) -> ImageRef:
+    """Check an uploaded file. Raises BadInput when it is no image that may be opened."""
     path = file.get("path")
-    if not isinstance(path, str) or not Path(path).is_file():
+    # The path comes from the browser, and without its type mark Gradio 6.31 lets any path pass.
+    if not isinstance(path, str) or not desk.uploads.contains(Path(path)) or not Path(path).is_file():
         raise BadInput("The uploaded image is no longer here; give it again.")
-    desk.uploads.hold(tab, path)
     return refer(Path(path), name=str(file.get("orig_name") or Path(path).name))
 
 

@@ -16,6 +16,10 @@ class Uploads:
         self._lock = threading.Lock()
         self._held: dict[str, set[Path]] = {}
 
+    def contains(self, path: Path) -> bool:
+        """Whether a path lies in the folder of uploads, whatever links and dots it is made of."""
+        return path.resolve().is_relative_to(self._folder)
+
     def hold(self, tab: str | None, path: str) -> None:
         """Note that a tab uploaded a file."""
         if tab is not None:
@@ -28,5 +32,5 @@ class Uploads:
             mine = self._held.pop(tab, set()) if tab is not None else set()
             kept = {path for held in self._held.values() for path in held}
         for path in mine - kept:
-            if path.is_relative_to(self._folder):
+            if self.contains(path):
                 path.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""What the page says in words must follow from the numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.assets import CheckpointCard, Metric
+from workbench.samples import make_sample
+from workbench.types import Check, Measure, ProbeResult, Provenance
+from workbench.ui.desk import Desk
+from workbench.ui.sentences import control, metric_rows, warnings
+
+PROVENANCE = Provenance(checkpoint="x", weights_sha256="0" * 64, family="x", format="x", dtype="float32", device="cpu")
+
+
+def result(by_word: list[float] | None) -> ProbeResult:
+    measures: tuple[Measure, ...] = ()
+    if by_word is not None:
+        words = np.array(by_word, dtype=np.float32)
+        measures = (
+            Measure(name="image_dependence", values=words, dims=("word",), units="nats"),
+            Measure(name="total_image_dependence", values=np.array(words.sum()), dims=(), units="nats"),
+        )
+    return ProbeResult(
+        probe="decode", version=1, sample_id="s", parameters={}, measures=measures, checks=(), provenance=PROVENANCE
+    )
+
+
+@pytest.mark.parametrize(
+    ("by_word", "level", "parts"),
+    [
+        ([np.log(100.0), 0.0], "clear", ["becomes 100 times less likely", "1 of its 2 words depend on it"]),
+        ([20.0, 26.05], "clear", ["about 10²⁰ times", "all of its words depend on it"]),
+        ([0.5, 0.2], "weak", ["almost as likely (2.0 times less)", "Take it as a guess"]),
+        ([-1.0, 0.5], "weak", ["as likely or likelier", "Take it as a guess"]),
+        (None, "weak", ["not tested"]),
+    ],
+)
+def test_the_control_says_how_far_the_text_depends_on_the_image(
+    by_word: list[float] | None, level: str, parts: list[str]
+) -> None:
+    said = control(result(by_word))
+    assert said is not None
+    assert said["level"] == level
+    for part in parts:
+        assert part in said["text"]
+
+
+def test_failed_checks_are_said_plainly_and_passed_ones_not_at_all(desk: Desk) -> None:
+    checks = (
+        Check(name="finished", value=0, tolerance=1, passed=False, about="cut at 96 tokens; raise max_tokens"),
+        Check(name="swapped thought", value=0, tolerance=0, passed=False, about="said by the control"),
+        Check(name="strange", value=3, tolerance=1, passed=False, about="three is more than one"),
+        Check(name="fine", value=0, tolerance=1, passed=True, about="never seen"),
+    )
+    seen = desk.session.inspect(make_sample([], "red"), checkpoint=desk.path_of("planted-checkpoint"))
+    seen = replace(seen, results={"decode": replace(result(None), checks=checks)})
+    said = warnings(replace(seen, skipped={"lens": "no vocabulary"}, notes=("turned",)))
+    assert said == [
+        "The text was cut off before its end; raise 'max tokens' under 'Settings of the measurements'.",
+        "A check failed (strange): three is more than one.",
+        "Not measured (lens): no vocabulary",
+        "turned",
+    ]
+
+
+def test_measured_quality_is_shown_with_its_interval(tmp_path: Path) -> None:
+    metrics = {
+        "something_new": Metric(value=0.5, low=0.4, high=0.6, n=10),
+        "thought_exact": Metric(value=0.9123, low=0.89, high=0.93, n=1000),
+    }
+    card = CheckpointCard(name="x", path=tmp_path, title="x", description="", knows="", metrics=metrics)
+    first, second = metric_rows(card)
+    assert first["name"].startswith("thoughts with every object")
+    assert (first["value"], first["interval"]) == ("91.2%", "89.0% – 93.0% of 1,000")
+    assert second["name"] == "something new"
