@@ -5,6 +5,7 @@ from importlib.resources import files
 from gradio.themes import Base, Soft, colors
 
 _STATIC = files("workbench.ui") / "static"
+_FAINT, _FAINT_DARK = "#566274", "#a3b0c2"
 
 
 def make_theme() -> Base:
@@ -14,6 +15,24 @@ def make_theme() -> Base:
         neutral_hue=colors.slate,
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
+    ).set(
+        # Gradio's own grey for explanations is too faint to read on white; these pass WCAG's 4.5 to 1.
+        block_info_text_color=_FAINT,
+        block_info_text_color_dark=_FAINT_DARK,
+        body_text_color_subdued=_FAINT,
+        body_text_color_subdued_dark=_FAINT_DARK,
+        # `set` falls back to the base theme's white here; a tinted page lets the panels stand out.
+        background_fill_primary="*neutral_50",
+        block_border_width="1px",
+        block_border_width_dark="1px",
+        block_radius="12px",
+        input_border_width="1px",
+        input_border_width_dark="1px",
+        block_title_background_fill="none",
+        block_title_background_fill_dark="none",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_title_padding="0",
     )
 
 

@@ -69,14 +69,14 @@ class Explorer {
     select.addEventListener("change", () => this.choosePlane(select.value));
     const opacity = make("input", { type: "range", min: 0, max: 100, value: 75, "data-testid": "opacity" });
     opacity.addEventListener("input", () => this.set({ opacity: opacity.value / 100 }));
-    const style = make("select", { class: "tv-select" }, make("option", { value: "colour" }, "colours over the image"), make("option", { value: "spotlight" }, "spotlight: darken the rest"));
+    const style = make("select", { class: "tv-select" }, make("option", { value: "colour" }, "colours"), make("option", { value: "spotlight" }, "spotlight"));
     style.addEventListener("change", () => this.set({ style: style.value }));
     return make(
       "div",
       { class: "tv-controls" },
       field("Layer", layerSays, layer, "How deep in the model; all is the mean over layers."),
       field("Head", null, select, `Each layer looks with several heads at once; show them together or one alone.${"0" in (this.planes[0] || {}) ? "" : " This model is large: a single head is fetched when you choose it."}`),
-      field("Overlay", null, style, "How the heatmap is laid over the image."),
+      field("Overlay", null, style, "Colours lie over the image; a spotlight darkens what is not looked at."),
       field("Strength", null, opacity, "How strongly the heatmap covers the image."),
       this.check("smooth", "Smooth", "Blend neighbouring patches; off shows the patches the model really sees."),
       this.check("outline", "Patch borders", "Draw the grid of patches that the image is cut into."),
