@@ -31,8 +31,9 @@ def result(by_word: list[float] | None) -> ProbeResult:
 @pytest.mark.parametrize(
     ("by_word", "level", "parts"),
     [
-        ([np.log(100.0), 0.0], "clear", ["becomes 100 times less likely", "1 of its 2 words depend on it"]),
-        ([20.0, 26.05], "clear", ["about 10²⁰ times", "all of its words depend on it"]),
+        ([np.log(100.0), 0.0], "clear", ["becomes about 100 times less likely", "1 of its 2 words depends on this"]),
+        ([20.0, 26.05], "clear", ["about 10²⁰ times", "All of its words depend"]),
+        ([9.3, 0.1], "clear", ["about 10,000 times"]),
         ([0.5, 0.2], "weak", ["almost as likely (2.0 times less)", "Take it as a guess"]),
         ([-1.0, 0.5], "weak", ["as likely or likelier", "Take it as a guess"]),
         (None, "weak", ["not tested"]),

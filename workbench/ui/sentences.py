@@ -1,5 +1,7 @@
 """What the page says in plain words: numbers, checks and cards put into sentences. Pure functions of results."""
 
+import math
+
 from workbench.assets import CheckpointCard
 from workbench.inspection import Inspection
 from workbench.types import ProbeResult
@@ -52,16 +54,18 @@ def control(result: ProbeResult) -> dict[str, str] | None:
             "text": "Control: not tested, because there was no other sample to swap thoughts with.",
         }
     total, words = float(found["total_image_dependence"].values), found["image_dependence"].values
-    n_depend = int((words > _WORD_DEPENDS).sum())
-    depend = (
-        "all of its words depend on it"
-        if n_depend == len(words)
-        else f"{n_depend} of its {len(words)} words depend on it"
-    )
+    n_depend, n_words = int((words > _WORD_DEPENDS).sum()), len(words)
+    if n_depend == n_words:
+        depend = "All of its words depend on this image's thought."
+    else:
+        depend = (
+            f"{n_depend} of its {n_words} words {'depends' if n_depend == 1 else 'depend'} on this image's thought; "
+            "the others are about as likely without it."
+        )
     if total > _CLEAR:
         text = (
-            f"Control: with the thoughts of other images put in place of this one's, the same text becomes {_times(total)} "
-            f"less likely. So it was read from this image's thought: {depend}."
+            "Control: with the thoughts of other images put in place of this one's, the same text becomes "
+            f"{_times(total)} less likely. {depend} Depending on the image does not make it true."
         )
         return {"level": "clear", "text": text}
     if total > 0:
@@ -118,9 +122,9 @@ def stage_name(name: str) -> str:
 
 def _times(nats: float) -> str:
     """A factor e^nats in words."""
-    tens = nats / 2.302585
+    tens = nats / math.log(10)
     if tens < 1:
-        return f"{2.718282**nats:.1f} times"
-    if tens < 4:
-        return f"{round(10**tens, -1 if tens >= 2 else 0):,.0f} times"
+        return f"{math.exp(nats):.1f} times"
+    if tens < 6:
+        return f"about {round(10**tens, -int(tens)):,.0f} times"
     return f"about 10{str(round(tens)).translate(_SUPERSCRIPT)} times"
