@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from workbench.assets import examples
-from workbench.images import refer
+from workbench.images import open_image, refer
 from workbench.render.html import STYLE
 from workbench.stages import Progress
 from workbench.ui import handlers
@@ -48,7 +48,7 @@ def _place_examples() -> gr.HTML | None:
         return None
     cards = "".join(
         f'<button type="button" data-example="{number}" data-testid="example-{number}" aria-pressed="false">'
-        f'<img class="ts-thumb" alt="" src="{data_uri(refer(example.image))}"><span>{html.escape(example.query)}</span></button>'
+        f'<img class="ts-thumb" alt="" src="{data_uri(open_image(refer(example.image)))}"><span>{html.escape(example.query)}</span></button>'
         for number, example in enumerate(offered)
     )
     hint = '<p class="ts-hint">Examples from the Shapes world: click one to fill in its image and question.</p>'

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from workbench.images import open_image
 from workbench.inspection import Inspection, readings_of
@@ -39,17 +40,18 @@ def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
         BadInput: when an image file of the sample has gone or changed.
     """
     trace, lens = inspection.trace, inspection.results.get("lens")
+    pictures = [open_image(ref) for ref in inspection.sample.images]
     view = {
         "id": key,
         "layers": trace.attention.shape[0],
         "heads": trace.attention.shape[1],
         "warnings": warnings(inspection),
         "thought": _thought(inspection),
-        "images": _images(inspection),
+        "images": _images(inspection, pictures),
         "tokens": _tokens(inspection),
         "lens": None if lens is None else _lens(lens),
         "ranking": _ranking(inspection, candidates_from),
-        "more": _more(inspection),
+        "more": _more(inspection, pictures),
         "card": {
             "title": inspection.card.title,
             "description": inspection.card.description,
@@ -92,7 +94,7 @@ def _thought(inspection: Inspection) -> dict[str, Any] | None:
     }
 
 
-def _images(inspection: Inspection) -> list[dict[str, Any]]:
+def _images(inspection: Inspection, pictures: list[Image.Image]) -> list[dict[str, Any]]:
     trace = inspection.trace
     planes = {name: reduced_maps(trace, name) for name in REDUCTIONS}
     every: dict[str, np.ndarray] = dict(planes)
@@ -100,7 +102,7 @@ def _images(inspection: Inspection) -> list[dict[str, Any]]:
         every |= {str(head): head_maps(trace, head) for head in range(trace.attention.shape[1])}
     return [
         {
-            "src": data_uri(ref),
+            "src": data_uri(picture),
             "name": ref.name,
             "width": ref.width,
             "height": ref.height,
@@ -108,7 +110,7 @@ def _images(inspection: Inspection) -> list[dict[str, Any]]:
             "cols": grid.cols,
             "planes": {name: pack(maps, grid) for name, maps in every.items()},
         }
-        for ref, grid in zip(inspection.sample.images, trace.grids, strict=True)
+        for ref, picture, grid in zip(inspection.sample.images, pictures, trace.grids, strict=True)
     ]
 
 
@@ -151,9 +153,9 @@ def _words(lens: ProbeResult, layer: int, think: int, most: int) -> list[tuple[s
     return [(str(word).strip() or "␣", _number(p)) for word, p in top]
 
 
-def _more(inspection: Inspection) -> list[dict[str, Any]]:
+def _more(inspection: Inspection, pictures: list[Image.Image]) -> list[dict[str, Any]]:
     """What else the probes have to show, drawn by the report's renderer, which escapes every text."""
-    images, found = [thumbnail(open_image(image)) for image in inspection.sample.images], []
+    images, found = [thumbnail(picture) for picture in pictures], []
     for name, result in inspection.results.items():
         probe = build(PROBES.get(name), result.parameters)
         panels = [panel for panel in probe.view(result) if not _is_drawn(name, panel)]

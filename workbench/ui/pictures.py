@@ -3,19 +3,18 @@
 import base64
 from io import BytesIO
 
-from workbench.images import open_image
-from workbench.types import ImageRef
+from PIL import Image
 
 MAX_SIDE = 1024
 _LOSSLESS_SIDE = 512
 
 
-def data_uri(ref: ImageRef) -> str:
-    """Encode an image for an `src` attribute. Raises BadInput when its file has gone or changed."""
-    image = open_image(ref)
-    image.thumbnail((MAX_SIDE, MAX_SIDE))
+def data_uri(image: Image.Image) -> str:
+    """Encode an image for an `src` attribute."""
+    small = image.copy()
+    small.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = BytesIO()
     # Flat drawings stay sharp as PNG; photographs would be heavy.
-    kind = "png" if max(image.size) <= _LOSSLESS_SIDE else "jpeg"
-    image.save(buffer, format=kind.upper(), **({} if kind == "png" else {"quality": 90}))
+    kind = "png" if max(small.size) <= _LOSSLESS_SIDE else "jpeg"
+    small.save(buffer, format=kind.upper(), **({} if kind == "png" else {"quality": 90}))
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
