@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
-# Gradio 6.31 uses a pandas option that pandas 3 deprecates; not ours to mend.
-pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.future.no_silent_downcasting.")]
+from workbench.assets import assets_dir
+
+# Gradio 6.31 counts its events with pandas calls that pandas 3 deprecates; not ours to mend.
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")]
 
 
 def pick(tab: Any, number: int) -> str:
@@ -166,3 +169,28 @@ CONTRAST = """
   return Math.min(...contrasts);
 }
 """
+
+
+@pytest.mark.parametrize("mark", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_a_forged_path_is_not_read(address: str, mark: dict[str, Any]) -> None:
+    """A request made by hand can name any file of this machine; Gradio alone lets one without its type mark pass."""
+    config = httpx.get(f"{address}config").json()
+    run = next(
+        event for event in config["dependencies"] if [trigger for _, trigger in event["targets"]][:1] == ["click"]
+    )
+    values = {part["id"]: part["props"].get("value") for part in config["components"]}
+    image = {"path": str(assets_dir() / "examples" / "shapes-1.png"), **mark}
+    data = [image, None, "What is it?", *(values[number] for number in run["inputs"][3:])]
+    asked = {"data": data, "fn_index": run["id"], "session_hash": f"forged{len(mark)}"}
+    assert httpx.post(f"{address}gradio_api/queue/join", json=asked).status_code == 200
+    with httpx.stream("GET", f"{address}gradio_api/queue/data?session_hash=forged{len(mark)}", timeout=60) as lines:
+        end = next(line for line in lines.iter_lines() if "process_completed" in line)
+    answer = json.loads(end.removeprefix("data: "))
+    assert answer["success"] is False
+    assert mark or "no longer here" in answer["output"]["error"]
+
+
+def test_nothing_is_offered_beyond_the_page(address: str) -> None:
+    assert httpx.get(f"{address}gradio_api/info").json() == {"named_endpoints": {}, "unnamed_endpoints": {}}
+    for closed in ("gradio_api/file=/etc/passwd", "monitoring", "gradio_api/runs"):
+        assert httpx.get(f"{address}{closed}").status_code in (403, 404)
