@@ -1,12 +1,15 @@
 """A desk over the planted model for handlers, and the real app in a real browser for the page."""
 
-import os
 import shutil
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,15 +78,38 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The real app with the bundled checkpoint, or with a random one where none is bundled yet."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from workbench.ui.app import serve
+def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real app with the bundled checkpoint, or with a random one where none is bundled yet.
 
-    folders = [] if "tte-flash" in bundled_checkpoints() else [request.getfixturevalue("tiny_checkpoint")]
-    app, url = serve(folders, session=Session(device="cpu", dtype="float32"), port=free_port(), block=False)
-    yield url
-    app.close(verbose=False)
+    In a process of its own, as a person starts it: Gradio's event loops and sockets leave warnings behind, which here are
+    errors, and those would fall on whichever test runs when they are collected.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "workbench.cli", "app", "--port", str(port), "--device", "cpu"]
+    if "tte-flash" not in bundled_checkpoints():
+        command += ["--checkpoint", str(request.getfixturevalue("tiny_checkpoint"))]
+    log = tmp_path_factory.mktemp("app") / "log.txt"
+    with log.open("w") as output:
+        server = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=output, stderr=subprocess.STDOUT)
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            wait_for(url, server, log)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        try:
+            httpx.get(url, timeout=5)
+        except httpx.HTTPError:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"the app did not answer: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ from PIL import Image
 
 from workbench.assets import assets_dir
 
-# Gradio 6.31 counts its events with pandas calls that pandas 3 deprecates; not ours to mend.
-pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")]
+pytestmark = pytest.mark.browser
 
 
 def pick(tab: Any, number: int) -> str:
