@@ -1,12 +1,15 @@
 """`python docs/screenshots.py`: pictures of the running app for the README, written to `docs/images/`.
 
-Starts the real app, picks an example, presses the button and waits for the thought: 1440 and 800 px wide, light and dark.
+Starts the real app, picks an example, presses the button and waits for the thought: 1440 and 800 px wide, light and dark,
+and the upper part of the first for the README.
 """
 
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from workbench.assets import bundled_checkpoints
 from workbench.ui.app import serve
@@ -15,6 +18,8 @@ FOLDER = Path(__file__).resolve().parent / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 EXAMPLE = 3
+README_HEIGHT = 1500
+"""Pixels of the page that the README shows: from the header to the think tokens."""
 SHOTS = (("light", 1440), ("dark", 1440), ("light", 800), ("dark", 800))
 
 
@@ -39,12 +44,14 @@ def main() -> int:
             shoot(page, f"{address}?__theme={theme}", f"explore-{theme}-{width}.png")
             page.close()
         browser.close()
+    with Image.open(FOLDER / "explore-light-1440.png") as whole:
+        whole.crop((0, 0, whole.width, README_HEIGHT)).save(FOLDER / "explore.png", optimize=True)
     app.close(verbose=False)
     return 0
 
 
 def shoot(page: Any, address: str, name: str) -> None:
-    """One picture of the whole page after a real click, and for the README one of its upper part."""
+    """One picture of the whole page after a real click."""
     page.goto(address)
     page.get_by_test_id(f"example-{EXAMPLE}").click()
     page.wait_for_function("document.querySelector('#ts-query textarea').value !== ''")
