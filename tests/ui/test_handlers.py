@@ -84,7 +84,7 @@ def test_own_candidates_replace_the_shipped_ones(read: Callable[..., Any]) -> No
         ({"query": "   "}, "The question is empty"),
         ({"query": "x" * 100_000}, "at most 20,000"),
         ({"checkpoint": "/etc"}, "no checkpoint named '/etc'"),
-        ({"checkpoint": None}, "no checkpoint named 'None'"),
+        ({"checkpoint": None}, "No checkpoint is chosen"),
         ({"image": {"path": "/nowhere/x.png"}}, "no longer here"),
         ({"image": {"url": "http://127.0.0.1/x.png"}}, "no longer here"),
     ],

@@ -80,7 +80,9 @@ class Desk:
         return next(iter(self.checkpoints), None)
 
     def path_of(self, name: object) -> str:
-        """The folder behind a name that the page offered. Raises UnknownName for any other."""
+        """The folder behind a name that the page offered. Raises BadInput for none, UnknownName for any other."""
+        if name in (None, "", []):
+            raise BadInput("No checkpoint is chosen; choose one, or start the app with --checkpoint FOLDER.")
         if not isinstance(name, str) or name not in self.checkpoints:
             raise UnknownName("checkpoint", str(name)[:100], self.checkpoints)
         return str(self.checkpoints[name])

@@ -57,7 +57,12 @@ def _place_examples() -> gr.HTML | None:
 
 def _place_inputs(desk: Desk) -> tuple[Any, ...]:
     image = gr.Image(
-        label="Image", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=260, elem_id="ts-image"
+        label="Image: JPEG, PNG, WebP, GIF or BMP, up to 25 MB",
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        height=260,
+        elem_id="ts-image",
     )
     query = gr.Textbox(
         label="Question",
@@ -141,7 +146,7 @@ def _wire_inputs(
     for box in (image, more):
         box.upload(check, box, None, preprocess=False, **LIGHT).failure(lambda: None, None, box, **LIGHT)
     if desk.first_checkpoint is not None:
-        hint.value = describe(desk.first_checkpoint)
+        hint.value = handlers.describe_checkpoint(desk, desk.first_checkpoint)
     checkpoint.change(describe, checkpoint, hint, preprocess=False, **LIGHT)
 
 
