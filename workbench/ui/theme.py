@@ -30,8 +30,8 @@ def make_theme() -> Base:
         input_border_width_dark="1px",
         block_title_background_fill="none",
         block_title_background_fill_dark="none",
-        block_title_text_color="*body_text_color",
-        block_title_text_color_dark="*body_text_color",
+        block_title_text_color="*neutral_800",
+        block_title_text_color_dark="*neutral_100",
         block_title_padding="0",
     )
 
