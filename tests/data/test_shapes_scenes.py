@@ -79,7 +79,7 @@ def test_small_and_large_differ_clearly_on_every_canvas(where: Where) -> None:
     scale = 96 / min(scene.width, scene.height)
     for thing in scene.objects:
         nominal = thing.diameter * scale
-        assert (13.5 <= nominal <= 16) if thing.size == "small" else (21.5 <= nominal <= 25)
+        assert (15.5 <= nominal <= 18) if thing.size == "small" else (25 <= nominal <= 28.5)
 
 
 def test_every_kind_place_canvas_background_and_count_occurs() -> None:

@@ -111,6 +111,8 @@ class OutputSettings:
     title: str = ""
     knows: str = ""
     """One plain sentence for people: what the model has seen."""
+    commands: tuple[str, ...] = ()
+    """The commands that make the data and run this file, in order; they are kept with the checkpoint and on its card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,7 @@ def _cast(key: str, value: Any, hint: Any) -> Any:
     if get_origin(hint) is tuple:
         allowed = get_args(choices[0])
         items = tuple(value) if isinstance(value, list) else (value,)
-        wrong = [item for item in items if item not in allowed]
+        wrong = [item for item in items if (item not in allowed if allowed else not isinstance(item, str))]
         if wrong:
             raise BadInput(
                 f"The setting '{key}' holds '{wrong[0]}', but each entry must be one of {', '.join(allowed)}."

@@ -13,6 +13,8 @@ from workbench.models.registries import Prefix
 
 N_REGIONS = 9
 IGNORE = -100
+MOST = 0.6
+"""Share of a token that an object's box must cover for the token to name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,8 @@ class DenseLabels:
     ) -> tuple[Int[Tensor, "questions tokens"], Int[Tensor, " tokens"]]:
         """Classes and region (0 ... 8, row-major thirds) of each merged token of the row's first image.
 
-        A token of which an object covers only a corner is neither that object nor background: IGNORE.
+        A token names an object that covers most of it or whose centre it holds. One that an object only touches is
+        neither that object nor background: IGNORE.
         """
         _, rows, cols = prefix.grids[0]
         height, width = row["scene"]["height"] / rows, row["scene"]["width"] / cols
@@ -72,8 +75,10 @@ class DenseLabels:
                 self.colours.index(thing["colour"]),
                 self.shapes.index(thing["shape"]),
             )
-            objects[:, (covered > 0.02) & (covered <= 0.25) & (objects[0] == 0)] = IGNORE
-            objects[:, covered > 0.25] = 1 + torch.tensor(classes)[:, None]
+            named = covered > MOST
+            named[int((top + bottom) / 2 / height), int((left + right) / 2 / width)] = True
+            objects[:, (covered > 0.02) & ~named & (objects[0] == 0)] = IGNORE
+            objects[:, named] = 1 + torch.tensor(classes)[:, None]
         third = lambda n: (torch.arange(n) + 0.5) * 3 / n  # noqa: E731
         regions = third(rows).long()[:, None] * 3 + third(cols).long()[None, :]
         return objects.flatten(1), regions.flatten()

@@ -242,6 +242,7 @@ class _Run:
             "step": done,
             "steps": self.config.optimiser.steps,
             "knows": self.config.output.knows,
+            "commands": list(self.config.output.commands),
             "config": {key: config[key] for key in ("model", "loss", "optimiser", "perception")},
         }
 
