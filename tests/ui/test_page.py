@@ -73,8 +73,9 @@ def test_from_an_example_to_the_thought_and_its_heatmaps(tab: Any) -> None:
     for box in ("smooth", "outline", "own"):
         tab.get_by_test_id(box).check()
 
+    assert "(most watched)" in tab.get_by_test_id("reverse").inner_text()
     tab.get_by_test_id("heatmap").hover(position={"x": 20, "y": 20})
-    assert "Who looks at the patch in row" in tab.get_by_test_id("reverse").inner_text()
+    assert "Who looks at row 1, column 1\n" in tab.get_by_test_id("reverse").inner_text()
     cell = tab.locator("[data-testid=lens] .tv-cell").first
     cell.click()
     assert "tv-cell-chosen" in cell.get_attribute("class")

@@ -57,7 +57,8 @@ def _place_examples() -> gr.HTML | None:
 
 def _place_inputs(desk: Desk) -> tuple[Any, ...]:
     image = gr.Image(
-        label="Image: JPEG, PNG, WebP, GIF or BMP, up to 25 MB",
+        label="Image",
+        placeholder="# Drop an image here, or click\nJPEG, PNG, WebP, GIF or BMP, up to 25 MB",
         type="filepath",
         image_mode=None,
         sources=["upload", "clipboard"],

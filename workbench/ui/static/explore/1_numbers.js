@@ -44,7 +44,7 @@ function viridis(t) {
 /** RGBA of one patch. "colour" paints over the image; "spotlight" darkens what is not looked at. */
 function paint(t, style, opacity) {
   if (style === "spotlight") return [...WORST, 255 * opacity * (1 - Math.sqrt(Math.max(t, 0)))];
-  return [...viridis(t), 255 * opacity * (0.08 + 0.92 * Math.sqrt(Math.max(t, 0)))];
+  return [...viridis(t), 255 * opacity * (0.05 + 0.95 * Math.max(t, 0) ** 0.7)];
 }
 
 function percent(share) {

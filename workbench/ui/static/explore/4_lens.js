@@ -38,7 +38,7 @@ function markCard(cards, chosen) {
 /** The layers x thoughts table: what each thought reads as at each depth. `choose(row, layer)` on click. */
 function lensPart(view, choose) {
   if (!view.lens) return null;
-  const head = make("tr", {}, make("th", {}, "layer"), view.lens.columns.map((name) => make("th", {}, name)));
+  const head = make("tr", {}, make("th", {}, "layer"), view.lens.columns.map((name) => make("th", { title: name }, name)));
   const rows = view.lens.cells.map((cells, depth) => {
     const layer = view.lens.layers[depth];
     const boxes = cells.map((words, row) => {
@@ -56,7 +56,7 @@ function lensPart(view, choose) {
   return section(
     "What each thought reads as, layer by layer",
     "Each think token's state after each layer, read as the nearest word (logit lens). Deepest layer on top; stronger colour means a surer word. Early layers are often unreadable. Click a cell to see where that layer looks.",
-    make("div", { class: "tv-scroll" }, make("table", { class: "tv-lens", "data-testid": "lens" }, make("thead", {}, head), make("tbody", {}, rows))),
+    make("div", { class: "tv-scroll" }, make("table", { class: "tv-lens", style: `--columns:${view.lens.columns.length}`, "data-testid": "lens" }, make("thead", {}, head), make("tbody", {}, rows))),
   );
 }
 

@@ -115,7 +115,7 @@ class Explorer {
       event.preventDefault();
       this.draw();
     });
-    this.resizer = new ResizeObserver(() => this.draw());
+    this.resizer = new ResizeObserver(() => this.node.clientWidth !== this.drawnWidth && this.draw());
     this.resizer.observe(this.node);
   }
 
@@ -147,6 +147,7 @@ class Explorer {
 
   draw() {
     const { state, view } = this;
+    this.drawnWidth = this.node.clientWidth;
     markCard(this.cards, state.row);
     if (this.lens) markLens(this.lens, state.row, state.layer);
     this.showLayer();
@@ -175,18 +176,17 @@ class Explorer {
     const peak = map.indexOf(largest([map]));
     const place = (at) => `row ${Math.floor(at / this.image.cols) + 1}, column ${(at % this.image.cols) + 1}`;
     const where = state.layer < 0 ? "over all layers" : `in layer ${state.layer + 1}`;
-    this.caption.textContent = `${view.tokens[state.row].label} ${where}: ${percent(total)} of its attention is on this image (${this.image.rows} × ${this.image.cols} patches), most of it at ${place(peak)} (${percent(map[peak])}).`;
+    this.caption.textContent = `${view.tokens[state.row].label} ${where}: ${percent(total)} of its attention is on this image (${this.image.rows} × ${this.image.cols} patches); the most watched patch is ${place(peak)} (${percent(map[peak])}).`;
     this.canvas.setAttribute("aria-label", `Heatmap. ${this.caption.textContent}`);
-    if (patch === null) {
-      this.reverse.replaceChildren(make("h4", {}, "Who looks at a patch"), make("p", { class: "tv-faint" }, "Point at a patch of the image, or move over it with the arrow keys, to see which thoughts look at it most. A click keeps it."));
-      return;
-    }
-    const ranked = maps.map((values, row) => [values[patch], row]).sort((a, b) => b[0] - a[0]).slice(0, 5);
+    const shown = patch ?? peak;
+    const ranked = maps.map((values, row) => [values[shown], row]).sort((a, b) => b[0] - a[0]).slice(0, 5);
     const top = ranked[0][0] || 1;
     const bars = ranked.map(([value, row]) =>
       make("tr", { class: row === state.row ? "tv-chosen" : null }, make("td", {}, view.tokens[row].label), make("td", { class: "tv-bar-cell" }, make("span", { class: "tv-bar", style: `width:${(value / top) * 100}%` })), make("td", { class: "tv-number" }, percent(value))),
     );
-    this.reverse.replaceChildren(make("h4", {}, `Who looks at the patch in ${place(patch)}`), make("table", { class: "tv-table" }, make("tbody", {}, bars)));
+    const title = `Who looks at ${place(shown)}${patch === null ? " (most watched)" : ""}`;
+    const hint = "Point at any other patch of the image, or move over it with the arrow keys; a click keeps it.";
+    this.reverse.replaceChildren(make("h4", {}, title), make("table", { class: "tv-table" }, make("tbody", {}, bars)), make("p", { class: "tv-faint" }, hint));
   }
 
   close() {
