@@ -39,7 +39,7 @@ check: $(READY) ## lint, format, types, import rules, spelling
 	@$(BIN)/typos || { echo "Spelling: '$(BIN)/typos --write-changes' mends it; names go into [tool.typos] of pyproject.toml."; exit 1; }
 
 bench: $(READY) ## measure speed, one JSON object for each script
-	@set -e; for script in benchmarks/*.py; do echo "== $$script" >&2; $(BIN)/python $$script --json; done
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script" >&2; $(BIN)/python $$script --json; done
 
 train-demo: $(READY) ## train a small model on Shapes, a few minutes
 	@$(BIN)/thinkscope shapes --out runs/demo-data --split train --n 4000

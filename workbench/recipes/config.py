@@ -181,14 +181,7 @@ def _cast(key: str, value: Any, hint: Any) -> Any:
             raise BadInput(f"The setting '{key}' is '{value}', but must be one of {', '.join(choices)}.")
         return value
     if get_origin(hint) is tuple:
-        allowed = get_args(choices[0])
-        items = tuple(value) if isinstance(value, list) else (value,)
-        wrong = [item for item in items if (item not in allowed if allowed else not isinstance(item, str))]
-        if wrong:
-            raise BadInput(
-                f"The setting '{key}' holds '{wrong[0]}', but each entry must be one of {', '.join(allowed)}."
-            )
-        return items
+        return tuple(_cast(key, item, choices[0]) for item in (value if isinstance(value, list) else [value]))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
