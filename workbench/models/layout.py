@@ -57,12 +57,6 @@ class Layout:
             raise BadCheckpoint("The layout names no embed token; at least one is needed.")
         if self.order != ("query", "think", "embed"):
             raise BadCheckpoint(f"The layout's order is {self.order}; only query, think, embed is built.")
-        for name, built in BUILT.items():
-            if getattr(self, name) not in built:
-                raise BadCheckpoint(f"The layout's {name} is '{getattr(self, name)}'; built are: {', '.join(built)}.")
-        unknown = set(self.contexts) - set(get_args(Context))
-        if unknown:
-            raise BadCheckpoint(f"The layout names unknown decoder contexts: {', '.join(sorted(unknown))}.")
         for segment in ("query", "think", "embed"):
             seen = self.attends.get(segment)
             if seen is None or not set(seen) <= {"query", "think", "embed"} or segment not in seen:
@@ -107,6 +101,12 @@ class Layout:
         read: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
+        for name, built in BUILT.items():
+            if name in read and read[name] not in built:
+                raise BadCheckpoint(f"The layout's {name} is '{read[name]}'; built are: {', '.join(built)}.")
+        strange = sorted(set(read.get("contexts", ())) - set(get_args(Context)))
+        if strange:
+            raise BadCheckpoint(f"The layout names unknown decoder contexts: {', '.join(strange)}.")
         if "attends" in read:
             read["attends"] = {key: tuple(value) for key, value in read["attends"].items()}
         return cls(**read)
