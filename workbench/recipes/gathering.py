@@ -2,7 +2,7 @@
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 
@@ -28,3 +28,9 @@ def gather_documents(
     joined = torch.cat([part[:size] for part, size in zip(everyone, sizes, strict=True)])
     joined_keys = torch.cat([part[:size] for part, size in zip(all_keys, sizes, strict=True)])
     return joined, joined_keys, sum(sizes[: dist.get_rank()])
+
+
+def repeated(keys: Int[Tensor, " all"]) -> Bool[Tensor, " all"]:
+    """Which documents another process, earlier in the order, offers too: as negatives they must not count twice."""
+    first = (keys[:, None] == keys[None, :]).int().argmax(dim=1)
+    return first != torch.arange(len(keys), device=keys.device)

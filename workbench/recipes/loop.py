@@ -24,6 +24,7 @@ from workbench.recipes.recipe import Report
 from workbench.recipes.run_state import RunState
 from workbench.recipes.setup import make_backbone
 
+PERCEIVED = ("perception", "object", "size", "colour", "shape", "region")
 StepMaker = Callable[[Backbone, PerceptionHeads | None], nn.Module]
 
 
@@ -197,6 +198,8 @@ class _Run:
                 for name, value in values.items():
                     totals[name] = totals.get(name, 0.0) + value.item() / len(held_out)
         module.train()
+        if not self.accelerator.is_main_process:
+            return
         self.state.log({"step": done, "split": "validation", **totals})
         names = ("text", "contrastive", "token_accuracy", "object")
         shown = " ".join(f"{name} {totals[name]:.3f}" for name in names if name in totals)
@@ -205,7 +208,13 @@ class _Run:
             f"batch_hit_at_1 {totals['batch_hit_at_1']:.3f}"
         )
 
-    def _log(self, done: int, values: dict[str, float], rate: float, begun: float, start: int) -> None:
+    def _log(self, done: int, own: dict[str, float], rate: float, begun: float, start: int) -> None:
+        # A process without images in its batch reports no perception, so only what all have is averaged.
+        names = [name for name in own if name not in PERCEIVED]
+        mean = self.accelerator.reduce(torch.tensor([own[n] for n in names], device=self.accelerator.device), "mean")
+        values = own | dict(zip(names, torch.as_tensor(mean).tolist(), strict=True))
+        if not self.accelerator.is_main_process:
+            return
         steps = self.config.optimiser.steps
         left = (time.monotonic() - begun) / max(done - start, 1) * (steps - done)
         self.state.log({"step": done, "split": "train", "samples_per_second": rate, **values})

@@ -16,7 +16,7 @@ from workbench.models.backbone import Backbone
 from workbench.models.sequence import Packed, visibility
 from workbench.recipes.batches import TrainBatch
 from workbench.recipes.config import LossSettings, TrainConfig
-from workbench.recipes.gathering import gather_documents
+from workbench.recipes.gathering import gather_documents, repeated
 from workbench.recipes.loop import run_training
 from workbench.recipes.objectives import info_nce, readout_loss, text_loss
 from workbench.recipes.perception import PerceptionHeads
@@ -52,8 +52,8 @@ class TteFlashStep(nn.Module):
         )
         everyone, keys, offset = gather_documents(documents, batch.keys)
         found = backbone.pool(hidden[:, queries.embed])
-        excluded = (keys[None, :] == batch.keys[batch.positive][:, None]).clone()
         positive = batch.positive + offset
+        excluded = repeated(keys) | (keys[None, :] == batch.keys[batch.positive][:, None])
         excluded[torch.arange(len(positive)), positive] = False
         head = backbone.family.head(backbone.model)
         written = head(hidden[:, queries.text])
