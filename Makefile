@@ -45,7 +45,7 @@ train-demo: $(READY) ## train a small model on Shapes, a few minutes
 	@$(BIN)/thinkscope shapes --out runs/demo-data --split train --n 4000
 	@$(BIN)/thinkscope shapes --out runs/demo-data --split validation --n 256
 	@$(BIN)/thinkscope train tte-flash --config workbench/recipes/configs/demo.toml --out runs/demo \
-		--data runs/demo-data/train.jsonl --set data.validation=runs/demo-data/validation.jsonl
+		--data runs/demo-data/train.jsonl --set data.validation=runs/demo-data/validation.jsonl --resume
 
 screenshots: $(READY) ## make the pictures of the README from the running app
 	@$(BIN)/python docs/screenshots.py

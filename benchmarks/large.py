@@ -7,6 +7,7 @@ and a small tokenizer padded to the real vocabulary size. It is made once under 
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -61,8 +62,13 @@ def main() -> None:
     )
     command = [str(image), "What is in this picture?", "--checkpoint", str(checkpoint), "--dtype", "bfloat16", "--json"]
     done = subprocess.run(
-        [sys.executable, "-c", code, "inspect", *command], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, "inspect", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": str(args.threads)},
     )
+    whole = time.perf_counter() - begun
     if done.returncode:
         raise SystemExit(done.stderr)
     told = json.loads(done.stdout)
@@ -70,7 +76,7 @@ def main() -> None:
         {
             "command": "python benchmarks/large.py",
             "parameters": sum(p.numel() for p in _shape().parameters()),
-            "whole_seconds": time.perf_counter() - begun,
+            "whole_seconds": whole,
             "peak_gib": float(done.stderr.strip().splitlines()[-1]),
             "stages": told.get("seconds"),
             "decoded_tokens": len(told["thought"]["tokens"]),

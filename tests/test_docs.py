@@ -84,7 +84,8 @@ def test_commands_are_understood(page: Path) -> None:
     lines = re.findall(r"^(?:.*; do )?(thinkscope [^>;\n]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     for line in lines:
         words = [word for word in shlex.split(line, comments=True)[1:] if not word.startswith("--drift.")]
-        make_parser().parse_known_args(words)
+        _, rest = make_parser().parse_known_args(words)
+        assert not [word for word in rest if word.startswith("-")], rest
 
 
 def test_make_targets_are_there() -> None:

@@ -42,12 +42,12 @@ class Ranker:
         return ranking, remarks
 
     def _embed(self, model: Embedder, documents: dict[str, Sample]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-        weights = model.info.provenance.weights_sha256
+        checkpoint = model.info.provenance.checkpoint_sha256
         vectors: dict[str, np.ndarray] = {}
         remarks = []
         waiting = []
         for name, document in documents.items():
-            known = self._embeddings.peek((weights, document.id))
+            known = self._embeddings.peek((checkpoint, document.id))
             if known is not None:
                 vectors[name] = known
                 continue
@@ -60,7 +60,7 @@ class Ranker:
         for start in range(0, len(waiting), _AT_ONCE):
             names, batch = zip(*waiting[start : start + _AT_ONCE], strict=True)
             for name, vector in zip(names, model.embed(batch), strict=True):
-                vectors[name] = self._embeddings.get((weights, documents[name].id), lambda vector=vector: vector)
+                vectors[name] = self._embeddings.get((checkpoint, documents[name].id), lambda vector=vector: vector)
         return vectors, tuple(remarks)
 
 

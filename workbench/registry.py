@@ -7,6 +7,7 @@ somebody asks for a name, so that `thinkscope --help` stays fast.
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -31,6 +32,7 @@ class Registry(Generic[T]):
         self._group = group
         self._entries: dict[str, T] = {}
         self._discovered = False
+        self._searching = threading.RLock()
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that files its argument under `name`. Raises ValueError on a name taken by another."""
@@ -61,15 +63,21 @@ class Registry(Generic[T]):
         return ((name, self._entries[name]) for name in self.names())
 
     def _discover(self) -> None:
-        if self._discovered:
-            return
-        self._discovered = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{self._package}.{module.name}")
-        for point in entry_points(group=self._group):
-            point.load()
+        # A second thread waits for the first; a failing import leaves the search to be made again.
+        with self._searching:
+            if self._discovered:
+                return
+            self._discovered = True
+            try:
+                package = importlib.import_module(self._package)
+                for module in pkgutil.iter_modules(package.__path__):
+                    if not module.name.startswith("_"):
+                        importlib.import_module(f"{self._package}.{module.name}")
+                for point in entry_points(group=self._group):
+                    point.load()
+            except BaseException:
+                self._discovered = False
+                raise
 
 
 def _origin(entry: object) -> str:

@@ -162,7 +162,7 @@ class Session:
         """Trace the controls in a batch of their own: padding them to a long sample's length would cost far more."""
         if not samples:
             return _Controls()
-        key = (model.info.provenance.weights_sha256, tuple(map(_content, samples)))
+        key = (model.info.provenance.checkpoint_sha256, tuple(map(_content, samples)))
 
         def make() -> _Controls:
             encoded, remarks = [], []
@@ -228,7 +228,7 @@ class _Job:
 
     @property
     def trace_key(self) -> Hashable:
-        return self.model.info.provenance.weights_sha256, _content(self.sample)
+        return self.model.info.provenance.checkpoint_sha256, _content(self.sample)
 
     @property
     def key(self) -> Hashable:

@@ -104,6 +104,9 @@ class Provenance:
 
     checkpoint: str
     weights_sha256: str
+    """Of the weight files alone."""
+    checkpoint_sha256: str = ""
+    """Of everything in the checkpoint that decides its results: weights, settings, tokenizer, layout."""
     family: str
     format: str
     dtype: str

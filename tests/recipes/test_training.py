@@ -145,3 +145,13 @@ def test_a_missing_backbone_is_one_sentence(data: Path, tmp_path: Path, monkeypa
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(BadCheckpoint, match="neither a folder nor a model"):
         train(configure(data, tmp_path / "run", "model.backbone=nobody/nothing"))
+
+
+def test_perception_refuses_a_fixed_tower(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Perception trains the vision tower"):
+        train(configure(data, tmp_path / "run", "perception.weight=0.1", "model.freeze_vision=true"))
+
+
+def test_a_run_does_not_go_back(finished: Path, data: Path) -> None:
+    with pytest.raises(BadInput, match="at step 8 already"):
+        train(configure(data, finished.parent, "optimiser.steps=4", "perception.steps=2"), resume=True)

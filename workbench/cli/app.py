@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
         "app",
         help="start the web app",
         description="Serve the pages to this machine's browser, until Ctrl-C.",
-        epilog="examples:\n  thinkscope app\n  thinkscope app --port 7861 --checkpoint runs/tte-flash/final",
+        epilog="examples:\n  thinkscope app\n  thinkscope app --port 7861 --checkpoint runs/tte-flash/checkpoint",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")

@@ -115,7 +115,7 @@ def _score(
         found = score_thought(thought.text, sample)
         scores.exact[at], scores.answer[at] = found.exact, found.answer
         scores.swapped[at] = score_thought(other.text, sample).exact
-        scores.certainty[at] = np.mean(thought.log_probabilities) if thought.log_probabilities else 0.0
+        scores.certainty[at] = np.mean(thought.log_probabilities) if thought.log_probabilities else np.nan
 
 
 def _embed_candidates(
@@ -142,13 +142,16 @@ def _target(sample: ShapesSample) -> Sample:
 
 
 def _report(split: str, samples: Sequence[ShapesSample], scores: _Scores, n_candidates: int) -> ShapesReport:
+    # A thought without words has no certainty; 0 would read as complete certainty.
+    written = scores.certainty[np.isfinite(scores.certainty)]
     columns: dict[str, Any] = {
         "thought_exact": scores.exact,
         "answer_exact": scores.answer,
         "hit_at_1": scores.hit,
         "swapped_thought_exact": scores.swapped,
-        "token_log_probability": scores.certainty,
     }
+    if written.size:
+        columns["token_log_probability"] = written
     tasks = np.array([sample.task for sample in samples])
     return ShapesReport(
         split=split,

@@ -1,6 +1,5 @@
 """From a folder to a loaded model: which device and dtype, which format, and every way in which a folder can be wrong."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 
 from workbench.embedder import Embedder
 from workbench.errors import BadCheckpoint, BadInput
+from workbench.models.reading import check_folder
 from workbench.models.registries import FORMATS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -31,7 +31,7 @@ def choose_device(device: str | None = None, dtype: str | None = None) -> tuple[
 def load_checkpoint(path: Path | str, *, device: str | None = None, dtype: str | None = None) -> Embedder:
     """Load a checkpoint folder, whatever its format. Raises BadCheckpoint with one sentence."""
     folder = Path(path)
-    _check_folder(folder)
+    check_folder(folder)
     chosen, precision = choose_device(device, dtype)
     for _, kind in FORMATS.items():
         reader = kind()
@@ -41,35 +41,3 @@ def load_checkpoint(path: Path | str, *, device: str | None = None, dtype: str |
         f"'{folder.name}' is of no known format ({', '.join(FORMATS.names())}); a Thinkscope checkpoint holds a "
         "thinkscope.json. `thinkscope train tte-flash --backbone FOLDER` makes one from a Qwen2-VL model."
     )
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.exists():
-        raise BadCheckpoint(f"There is no checkpoint folder '{folder}'.")
-    if not folder.is_dir():
-        raise BadCheckpoint(f"'{folder}' is a file; a checkpoint is a folder.")
-    config = folder / "config.json"
-    if not config.is_file():
-        raise BadCheckpoint(f"'{folder.name}' has no config.json; a Hugging Face model directory is needed.")
-    try:
-        settings = json.loads(config.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadCheckpoint(f"config.json of '{folder.name}' is not valid JSON: {error}.") from error
-    # A config can name code to run (CVE-2026-4372 and its kind); such a folder is refused before transformers reads it.
-    named = sorted(key for key in _keys(settings) if key == "auto_map" or key.startswith("_attn_implementation"))
-    if named:
-        raise BadCheckpoint(
-            f"config.json of '{folder.name}' holds {', '.join(named)}, which can run foreign code; remove it to load the model."
-        )
-    if not list(folder.glob("*.safetensors")):
-        found = [file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt"))]
-        hint = f" It holds {found[0]}, which can run code when loaded; convert it to safetensors." if found else ""
-        raise BadCheckpoint(f"'{folder.name}' has no model.safetensors.{hint}")
-
-
-def _keys(value: object) -> set[str]:
-    if isinstance(value, dict):
-        return set(value) | {key for inner in value.values() for key in _keys(inner)}
-    if isinstance(value, list):
-        return {key for inner in value for key in _keys(inner)}
-    return set()

@@ -22,6 +22,7 @@ from workbench.errors import BadCheckpoint
 from workbench.models.backbone import Backbone
 from workbench.models.families.qwen2_vl import Qwen2VLFamily, Qwen2VLProcessor
 from workbench.models.layout import Layout
+from workbench.models.reading import check_folder, read_hugging_face
 from workbench.models.registries import Processor
 from workbench.models.sequence import LayoutIds
 
@@ -195,22 +196,23 @@ def save_backbone(
     `weights` stands in for the model's own, under the same names; `dtype` is what they are stored in.
     """
     given = backbone.model.state_dict() if weights is None else weights
-    kept = {name: value.detach().to(dtype or value.dtype) for name, value in given.items()}
+    # Tied tables are one tensor under two names; converted apart they would be stored twice.
+    cast: dict[Any, torch.Tensor] = {}
+    kept = {
+        name: cast.setdefault((value.data_ptr(), value.shape), value.detach().to(dtype or value.dtype))
+        for name, value in given.items()
+    }
     backbone.model.save_pretrained(path, state_dict=kept)
     backbone.processor.save(path)
 
 
 def load_base(name: str) -> tuple[Any, Processor]:
     """Load a Qwen2-VL checkpoint (folder or hub id) to train from. Raises BadCheckpoint with one sentence."""
-    family = Qwen2VLFamily()
     folder = Path(name)
     if not folder.is_dir():
         try:
             folder = Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]))
         except Exception as error:  # the hub client raises a dozen kinds; all mean the same to the user
             raise BadCheckpoint(f"'{name}' is neither a folder nor a model that the hub gave: {error}.") from error
-    config = folder / "config.json"
-    if not config.is_file():
-        raise BadCheckpoint(f"'{folder}' has no config.json; a Hugging Face model directory is needed.")
-    model = family.load_model(folder, device=torch.device("cpu"), dtype=torch.float32)
-    return model, family.load_processor(folder)
+    check_folder(folder)
+    return read_hugging_face(Qwen2VLFamily(), folder, device=torch.device("cpu"), dtype=torch.float32)

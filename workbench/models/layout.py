@@ -89,6 +89,8 @@ class Layout:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Layout":
         """Read a layout. Raises BadCheckpoint naming the key that is missing, unknown or wrong."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("attends", {}), Mapping):
+            raise BadCheckpoint("The layout, and its 'attends', must be JSON objects.")
         known = {item.name for item in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -98,6 +100,9 @@ class Layout:
         missing = sorted({"think_tokens", "embed_tokens"} - set(values))
         if missing:
             raise BadCheckpoint(f"The layout lacks: {', '.join(missing)}.")
+        for key in ("think_tokens", "embed_tokens"):
+            if not isinstance(values[key], list | tuple) or not all(isinstance(name, str) for name in values[key]):
+                raise BadCheckpoint(f"The layout's {key} must be a list of token names.")
         read: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }

@@ -79,6 +79,8 @@ def _check_row(line: str, path: Path, number: int) -> Row:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise BadInput(f"{path.name} row {number} is not JSON: {error}.") from error
+    if not isinstance(row, dict) or not isinstance(row.get("target", {}), dict):
+        raise BadInput(f"{path.name} row {number} must be a JSON object whose target is an object too.")
     lacking = [key for key in ("query", "reasoning", "target") if key not in row]
     if lacking:
         raise BadInput(
@@ -87,6 +89,8 @@ def _check_row(line: str, path: Path, number: int) -> Row:
     target = row["target"]
     if not (target.get("text") or target.get("images")):
         raise BadInput(f"{path.name} row {number} has a target with neither text nor images.")
+    if not (row["query"] or row.get("images")):
+        raise BadInput(f"{path.name} row {number} has neither query nor images.")
     return row
 
 
@@ -116,9 +120,9 @@ class Encoder:
         return Sample(id=text or str(images), text=text or "", images=refs, role=role)
 
     def reasoning(self, text: str) -> Int[Tensor, " tokens"]:
-        """Token ids of a reasoning text with the end token, cut at `max_reasoning_tokens`."""
+        """Token ids of a reasoning text with the end token; one that is cut at `max_reasoning_tokens` does not end."""
         ids = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return torch.tensor([*ids[: self.settings.max_reasoning_tokens - 1], self.ids.end])
+        return torch.tensor([*ids, self.ids.end][: self.settings.max_reasoning_tokens])
 
     def __call__(self, rows: Sequence[tuple[int, Row]]) -> TrainBatch:
         """Encode rows given as (step-unique number, row)."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +33,9 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     """Train as `config` says and return the folder of the finished checkpoint."""
     folder = Path(config.output.folder)
     state = RunState(folder)
-    if state.exists() and not resume:
+    # Asked once: a slow process must not meet the state that the first one has begun to write.
+    resumed = state.exists()
+    if resumed and not resume:
         raise BadInput(f"'{folder}' already holds a run; add --resume to go on with it, or choose another --out.")
     accelerator = Accelerator(
         mixed_precision="bf16" if config.optimiser.precision == "bf16" else "no",
@@ -43,13 +46,20 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     backbone = make_backbone(config, rows).to_device(accelerator.device)
     adapters = Adapters.attach(backbone, config.model.lora_rank)
     perceives = bool(config.perception.steps or config.perception.weight)
+    if perceives and (config.model.lora_rank or config.model.freeze_vision):
+        raise BadInput(
+            "Perception trains the vision tower, which LoRA and model.freeze_vision keep as it is; "
+            "set perception.steps and perception.weight to 0."
+        )
     labels = DenseLabels.collect(rows) if perceives else None
     heads = PerceptionHeads(backbone.width, labels).to(accelerator.device) if labels else None
     folder_of_rows = Path(config.data.train).parent
     encoder = Encoder(backbone.processor, backbone.ids, config.data, folder_of_rows, config.optimiser.seed, labels)
     module = make_step(backbone, heads)
-    if state.exists():
+    if resumed:
         start = state.load_weights(module)
+        if start > config.optimiser.steps:
+            raise BadInput(f"The run in '{folder}' is at step {start} already; optimiser.steps must be at least that.")
     else:
         start = 0
         if heads is not None and config.perception.steps:
@@ -191,12 +201,13 @@ class _Run:
 
     def _validate(self, module: nn.Module, held_out: Sequence[TrainBatch], done: int) -> None:
         module.eval()
-        totals: dict[str, float] = {}
+        found: dict[str, list[float]] = {}
         with torch.no_grad():
             for batch in held_out:
                 values = module(batch.to(self.accelerator.device), self.config.model.contexts[0])
                 for name, value in values.items():
-                    totals[name] = totals.get(name, 0.0) + value.item() / len(held_out)
+                    found.setdefault(name, []).append(value.item())
+        totals = {name: statistics.fmean(values) for name, values in found.items()}
         module.train()
         if not self.accelerator.is_main_process:
             return
@@ -245,6 +256,7 @@ class _Run:
 
     def _about(self, done: int) -> dict[str, Any]:
         config = json.loads(json.dumps(self.config.to_json()))
+        data = {key: value for key, value in config["data"].items() if key not in ("train", "validation")}
         return {
             "title": self.config.output.title or self.recipe,
             "recipe": self.recipe,
@@ -252,7 +264,7 @@ class _Run:
             "steps": self.config.optimiser.steps,
             "knows": self.config.output.knows,
             "commands": list(self.config.output.commands),
-            "config": {key: config[key] for key in ("model", "loss", "optimiser", "perception")},
+            "config": {"data": data} | {key: config[key] for key in ("model", "loss", "optimiser", "perception")},
         }
 
 

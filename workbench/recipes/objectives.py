@@ -16,7 +16,9 @@ def info_nce(
     temperature: float,
 ) -> Float[Tensor, ""]:
     """Contrastive loss (nats): each query against all documents but the excluded ones (copies of its own target)."""
-    logits = (queries @ documents.T) / temperature
+    # At a temperature of 0.05 the rounding of bf16 would be felt in the logits.
+    with torch.autocast(queries.device.type, enabled=False):
+        logits = queries.float() @ documents.float().T / temperature
     return functional.cross_entropy(logits.masked_fill(excluded, float("-inf")), positive)
 
 

@@ -42,7 +42,7 @@ def about_thought(result: ProbeResult) -> str:
     """What the decoder was allowed to see, in one sentence."""
     if str(result.measure("context").values) == "latents_only":
         return "Written by the model's own generation head from the think tokens alone: it saw neither the image nor the question."
-    return "Written by the model's own generation head from the think tokens and the question; it did not see the image directly."
+    return "Written by the model's own generation head from the think tokens and the whole input: it also saw the question and the image."
 
 
 def control(result: ProbeResult) -> dict[str, str] | None:

@@ -13,7 +13,7 @@ from workbench.models.backbone import Backbone
 from workbench.models.capture import ATTENTION
 from workbench.models.latent_embedder import LatentEmbedder
 from workbench.models.layout import Layout
-from workbench.models.reading import read_hugging_face, weights_hash
+from workbench.models.reading import checkpoint_hash, read_hugging_face, weights_hash
 from workbench.models.registries import FAMILIES, FORMATS, Format
 from workbench.models.sequence import LayoutIds
 from workbench.types import Provenance
@@ -97,6 +97,7 @@ def _info(path: Path, backbone: Backbone, device: torch.device, dtype: torch.dty
         provenance=Provenance(
             checkpoint=path.name,
             weights_sha256=weights_hash(path),
+            checkpoint_sha256=checkpoint_hash(path),
             family=backbone.family.name,
             format=NativeFormat.name,
             dtype=str(dtype).removeprefix("torch."),
