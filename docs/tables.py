@@ -58,7 +58,7 @@ def note(candidates: set[Any]) -> str:
     low, high = min(candidates), max(candidates)
     against = str(low) if low == high else f"{low} to {high}"
     return (
-        "With 95% bootstrap intervals. *Thought right*: every object in the decoded thought has the right place, size, "
+        "With 95% bootstrap intervals; one without width means that all n samples were alike, and leaves about 3/n open. *Thought right*: every object in the decoded thought has the right place, size, "
         f"colour and shape, and none is missing or added. *Hit@1* is against {against} candidates. *Control*: the same as "
         "the first column, with the thought of another sample. *compositional*: pairs of colour and shape that never "
         "occur in training. Measured by"

@@ -68,11 +68,6 @@ def bundled_checkpoints() -> dict[str, Path]:
     return {folder.name: folder for folder in folders if (folder / "config.json").is_file()}
 
 
-def default_checkpoint() -> str:
-    """Name of the checkpoint that is used when none is named."""
-    return DEFAULT_CHECKPOINT
-
-
 def resolve_checkpoint(name_or_path: str) -> Path:
     """The folder of a bundled checkpoint's name, or of a path.
 

@@ -231,7 +231,8 @@ def _quality(split: str, held: Mapping[str, Any]) -> str:
             _table(("measure", "what it says", "share (95% interval)", "n"), rows),
             f"Hit@1 is against {held['n_candidates']} candidates, so chance is {1 / held['n_candidates']:.2%}. By chance a "
             f"swapped thought lists the right objects in {held['chance_thought_exact']:.2%} of samples; a control far above "
-            "that would mean that the text does not come from the thought. Intervals are percentile bootstraps over samples.",
+            "that would mean that the text does not come from the thought. Intervals are percentile bootstraps over samples; one "
+            "without width only means that all n samples were alike, which leaves true shares of up to about 3/n open.",
             _table(("task", "thought exact", "answer exact", "Hit@1", "n"), tasks),
         )
     )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, final
 
 import numpy as np
@@ -64,9 +65,12 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
                 return "image"
             return "control" if identity in special else "text"
 
-        kinds: list[TokenKind] = [kind(identity) for identity in prefix.ids.tolist()]
-        kinds += ["think"] * len(backbone.ids.think) + ["embed"] * len(backbone.ids.embed)
-        return TokenTable(ids=np.array(ids, dtype=np.int64), texts=tuple(self.words(np.array(ids))), kinds=tuple(kinds))
+        kinds: tuple[TokenKind, ...] = (
+            *(kind(identity) for identity in prefix.ids.tolist()),
+            *repeat("think", len(backbone.ids.think)),
+            *repeat("embed", len(backbone.ids.embed)),
+        )
+        return TokenTable(ids=np.array(ids, dtype=np.int64), texts=tuple(self.words(np.array(ids))), kinds=kinds)
 
     @torch.inference_mode()
     def embed(self, batch: Sequence[Encoded]) -> Float[np.ndarray, "n dim"]:
@@ -249,7 +253,7 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
 
     def words(self, ids: Int[np.ndarray, " n"]) -> list[str]:
         tokenizer = self._backbone.processor.tokenizer
-        return [tokenizer.decode([int(i)], clean_up_tokenization_spaces=False) for i in ids]
+        return [_visible(tokenizer.decode([int(i)], clean_up_tokenization_spaces=False)) for i in ids]
 
     def _pack(self, batch: Sequence[Encoded]) -> Packed:
         if not batch:
@@ -262,6 +266,11 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
         if self._backbone.layout.is_causal and not padded:
             return None
         return visibility(packed, self._backbone.layout, "latents_only")
+
+
+def _visible(word: str) -> str:
+    """The word with control characters as escapes: a NUL at the end of a string array's entry would vanish."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in word)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
