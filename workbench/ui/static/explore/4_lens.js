@@ -47,7 +47,7 @@ function lensPart(view, choose) {
       return make(
         "td",
         {},
-        make("button", { type: "button", class: "tv-cell", style: `--strength:${Math.round(p * 100)}%`, "data-tip": tip, "data-row": row, "data-layer": layer, "aria-label": `layer ${layer}, ${view.lens.columns[row]}: ${tip}`, onclick: () => choose(row, layer - 1) }, word),
+        make("button", { type: "button", class: "tv-cell", style: `--strength:${Math.round(p * 75)}%`, "data-tip": tip, "data-row": row, "data-layer": layer, "aria-label": `layer ${layer}, ${view.lens.columns[row]}: ${tip}`, onclick: () => choose(row, layer - 1) }, word),
       );
     });
     return make("tr", {}, make("th", { scope: "row" }, String(layer)), boxes);
