@@ -11,6 +11,20 @@ from workbench.models.layout import Layout, tte_flash
 TINY = SmallSize(
     width=64, layers=3, heads=4, key_value_heads=2, mlp=96, vision_width=32, vision_layers=2, vision_heads=2
 )
+SMALL_RUN = (
+    "model.think=3",
+    "model.width=32",
+    "model.layers=2",
+    "model.heads=2",
+    "model.key_value_heads=1",
+    "model.mlp=48",
+    "model.vision_width=32",
+    "model.vision_layers=1",
+    "model.vision_heads=2",
+    "data.workers=0",
+    "output.log_every=1",
+)
+"""Settings of a training run of seconds, as overrides."""
 
 
 def write_tiny(

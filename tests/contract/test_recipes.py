@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from checkpoints import SMALL_RUN
 from safetensors.torch import load_file
 
 from workbench.data.shapes import ShapesConfig, write_shapes
@@ -20,20 +21,10 @@ from workbench.types import Sample
 NAMES = RECIPES.names()
 pytestmark = pytest.mark.parametrize("name", NAMES)
 SMALL = (
-    "model.think=3",
-    "model.width=32",
-    "model.layers=2",
-    "model.heads=2",
-    "model.key_value_heads=1",
-    "model.mlp=48",
-    "model.vision_width=32",
-    "model.vision_layers=1",
-    "model.vision_heads=2",
-    "data.workers=0",
+    *SMALL_RUN,
     "optimiser.batch=4",
     "optimiser.steps=2",
     "optimiser.warmup=1",
-    "output.log_every=1",
 )
 
 

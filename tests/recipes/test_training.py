@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from checkpoints import SMALL_RUN
 from safetensors.torch import load_file
 
 from workbench.data.shapes import ShapesConfig, write_shapes
@@ -16,22 +17,12 @@ from workbench.recipes.recipe import RECIPES
 from workbench.types import Sample
 
 SMALL = (
-    "model.think=3",
-    "model.width=32",
-    "model.layers=2",
-    "model.heads=2",
-    "model.key_value_heads=1",
-    "model.mlp=48",
-    "model.vision_width=32",
-    "model.vision_layers=1",
-    "model.vision_heads=2",
-    "data.workers=0",
+    *SMALL_RUN,
     "data.validation_rows=8",
     "loss.readout=0.1",
     "loss.truncation=0.3",
     "optimiser.batch=8",
     "optimiser.warmup=2",
-    "output.log_every=1",
 )
 
 
