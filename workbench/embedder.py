@@ -2,17 +2,23 @@
 
 An `Embedder` embeds and leaves traces. Everything beyond is an ability of its own, checked with `isinstance`; a probe
 that needs an ability which the model lacks is refused with the reason. Implementations live in `workbench.models`, the
-only room that knows transformers. Tensors never cross the seam: NumPy in, NumPy out.
+only room that knows transformers. NumPy in, NumPy out; the one exception is `Objective`, whose purpose is a gradient.
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
-from workbench.types import Context, DecodedThought, Encoded, Provenance, Sample, TextScore, Trace
+from workbench.targets import Target
+from workbench.types import Context, DecodedThought, Encoded, PatchGrid, Provenance, Sample, TextScore, Trace
+
+if TYPE_CHECKING:
+    # Only for annotations: listing checkpoints or probes must not wait for torch.
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +118,89 @@ class ReadsVocabulary(abc.ABC):
     @abc.abstractmethod
     def words(self, ids: Int[np.ndarray, " n"]) -> list[str]:
         """The text of each vocabulary entry, special tokens by name."""
+
+    @abc.abstractmethod
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        """Vocabulary ids of a text, as the model would read it; special tokens typed in it are read as such."""
+
+
+Level = Literal["tokens", "pixels"]
+Filling = Literal["blur", "mean"]
+
+
+class Objective(abc.ABC):
+    """Numbers of one sample as differentiable functions of its visual features. The one place where tensors cross the seam.
+
+    A *unit* is what one relevance belongs to: a merged visual token (`tokens`; the vision tower has run once, before) or a
+    patch of pixels (`pixels`; every call runs the tower). A *cell* is a place of the merged grids, all images one after the
+    other, row-major; at the level of tokens units are cells. Batches of features are independent of each other.
+    """
+
+    level: Level
+    targets: tuple[Target, ...]
+    grids: tuple[PatchGrid, ...]
+    features: "Float[Tensor, 'units dim']"
+    """The sample's own features, on the model's device, float32, without gradient."""
+
+    @abc.abstractmethod
+    def __call__(self, features: "Float[Tensor, 'batch units dim']") -> "Float[Tensor, 'batch targets']":
+        """The targets' values. Differentiable; where `features` needs no gradient, no graph is kept."""
+
+    @abc.abstractmethod
+    def baseline(self, filling: Filling) -> "Float[Tensor, 'units dim']":
+        """Features without what the images show: of the blurred images, or of their mean colour (at `tokens`: the mean token)."""
+
+    @abc.abstractmethod
+    def noise(self, n: int, seed: int) -> "Float[Tensor, 'n units dim']":
+        """Features drawn with the mean and spread of the sample's own, each dimension by itself."""
+
+    @abc.abstractmethod
+    def spread(self, cells: "Shaped[Tensor, '*batch cells']") -> "Shaped[Tensor, '*batch units']":
+        """A value of each cell, given to every unit of it."""
+
+    @abc.abstractmethod
+    def gather(self, units: "Float[Tensor, '*batch units']") -> "Float[Tensor, '*batch cells']":
+        """The sum over the units of each cell."""
+
+    @property
+    @abc.abstractmethod
+    def columns(self) -> tuple[int, ...]:
+        """Sequence position of each cell's visual token."""
+
+    @property
+    @abc.abstractmethod
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """For each target, the sequence positions whose final states its value is read from."""
+
+    @abc.abstractmethod
+    def attention_gradients(
+        self,
+    ) -> "Iterator[tuple[Float[Tensor, 'heads seq seq'], Float[Tensor, 'targets heads seq seq']]]":
+        """Attention of each decoder layer, last to first, and each target's gradient with respect to it.
+
+        One layer is held at a time. After the sample's own positions come those of the decoded text and of whatever else
+        the targets need; nothing of the sample attends to them.
+        """
+
+
+class Differentiable(abc.ABC):
+    """The model's numbers have gradients with respect to what it sees."""
+
+    @abc.abstractmethod
+    def objective(
+        self, encoded: Encoded, targets: Sequence[Target], *, level: Level = "tokens", context: Context | None = None
+    ) -> Objective:
+        """Open a sample for attribution. Raises Unsupported for a sample without images."""
+
+
+class ComposesVision(abc.ABC):
+    """Attention on merged tokens can be followed back through the vision tower."""
+
+    @abc.abstractmethod
+    def through_vision(
+        self, encoded: Encoded, rows: Float[np.ndarray, "rows cells"]
+    ) -> Float[np.ndarray, "rows cells"]:
+        """Row-vector attention rollout (arXiv 2005.00928) of each row from the merged tokens to the patches, as cells.
+
+        Each layer counts half as attention, mean over heads, and half as residual. Mass is kept: rows keep their sums.
+        """

@@ -90,6 +90,23 @@ class Capture:
         return scores.masked_fill(~seen, float("-inf")).softmax(-1)
 
 
+@final
+class AttentionTap:
+    """Computes one layer's attention the plain way, so that its weights can be differentiated."""
+
+    def __init__(self, mask: Bool[Tensor, "batch 1 seq seq"]) -> None:
+        self.mask = mask
+        self.weights: Float[Tensor, "batch heads seq seq"] = torch.empty(0)
+
+    def attend(self, _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        """Attention output of the layer (batch seq heads width)."""
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+        scores = query.float() @ key.float().mT * (scaling or query.shape[-1] ** -0.5)
+        self.weights = scores.masked_fill(~self.mask, float("-inf")).softmax(-1)
+        return (self.weights @ value.float()).to(query.dtype).transpose(1, 2).contiguous()
+
+
 def _attend(
     module: nn.Module,
     query: Tensor,
@@ -100,7 +117,7 @@ def _attend(
     dropout: float = 0.0,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    if isinstance(attention_mask, Capture):
+    if isinstance(attention_mask, Capture | AttentionTap):
         return attention_mask.attend(module, query, key, value, scaling), None
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **options

@@ -10,20 +10,31 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from workbench.embedder import DecodesThoughts, Embedder, EmbedderInfo, Keep, ReadsVocabulary
+from workbench.embedder import (
+    DecodesThoughts,
+    Differentiable,
+    Embedder,
+    EmbedderInfo,
+    Keep,
+    Level,
+    Objective,
+    ReadsVocabulary,
+)
 from workbench.errors import BadInput, Unsupported
 from workbench.models.backbone import Backbone
 from workbench.models.capture import Capture, tapped
 from workbench.models.continuation import Continuation
 from workbench.models.copies import copies_mask, copy_positions, split_copies
 from workbench.models.decoding import Written, score, write
+from workbench.models.objective import BackboneObjective
 from workbench.models.registries import Prefix
 from workbench.models.sequence import Packed, pack, visibility
+from workbench.targets import Target, WordTarget
 from workbench.types import Context, DecodedThought, Encoded, PatchGrid, Sample, TextScore, TokenKind, TokenTable, Trace
 
 
 @final
-class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
+class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable):
     """A backbone with learned think and embed tokens."""
 
     def __init__(self, backbone: Backbone, info: EmbedderInfo) -> None:
@@ -254,6 +265,19 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary):
     def words(self, ids: Int[np.ndarray, " n"]) -> list[str]:
         tokenizer = self._backbone.processor.tokenizer
         return [_visible(tokenizer.decode([int(i)], clean_up_tokenization_spaces=False)) for i in ids]
+
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        with self._encoding:
+            return tuple(self._backbone.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def objective(
+        self, encoded: Encoded, targets: Sequence[Target], *, level: Level = "tokens", context: Context | None = None
+    ) -> Objective:
+        if not encoded.grids:
+            raise Unsupported(f"The sample '{encoded.sample.id}' has no image, and a map of patches needs one.")
+        if any(isinstance(target, WordTarget) for target in targets):
+            context = self._context(context)
+        return BackboneObjective(self._backbone, encoded, targets, level, context or "latents_only")
 
     def _pack(self, batch: Sequence[Encoded]) -> Packed:
         if not batch:

@@ -46,6 +46,12 @@ class Family(abc.ABC):
         """The decoder layers, first to last; each returns its residual stream."""
 
     @abc.abstractmethod
+    def run_layer(
+        self, model: Any, index: int, states: Float[Tensor, "batch seq width"], positions: Tensor, mask: Any
+    ) -> Float[Tensor, "batch seq width"]:
+        """The residual stream after one decoder layer, from that before it. `mask` as for `text_stack`."""
+
+    @abc.abstractmethod
     def final_norm(self, model: Any) -> torch.nn.Module:
         """The norm before the generation head."""
 

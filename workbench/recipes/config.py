@@ -68,8 +68,10 @@ class LossSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
-    """AdamW with a linear warm-up and a cosine decay to a tenth."""
+    """AdamW or Muon with a linear warm-up and a cosine decay to a tenth."""
 
+    method: Literal["adamw", "muon"] = "adamw"
+    """"muon": Muon (K. Jordan; Liu et al., arXiv 2502.16982) for the weight matrices, AdamW for the rest."""
     steps: int = 1000
     batch: int = 32
     learning_rate: float = 1e-3

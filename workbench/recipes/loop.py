@@ -20,6 +20,7 @@ from workbench.recipes.adapters import Adapters
 from workbench.recipes.batches import Encoder, Row, RowOrder, TrainBatch, loader, read_training_rows
 from workbench.recipes.config import TrainConfig
 from workbench.recipes.dense import DenseLabels
+from workbench.recipes.optimisers import make_optimisers
 from workbench.recipes.perception import PerceptionHeads, warm_up
 from workbench.recipes.recipe import Report
 from workbench.recipes.run_state import RunState
@@ -96,19 +97,19 @@ class _Run:
         settings = self.config.optimiser
         if self.config.model.gradient_checkpointing:
             self.backbone.model.gradient_checkpointing_enable()
-        optimiser = self._optimiser(plain)
+        optimisers = make_optimisers(self.backbone, plain, settings, self.adapters.tables)
         if start:
-            self.state.load_optimiser(optimiser, plain)
+            self.state.load_optimisers(optimisers, plain)
         else:
-            self._save(0, plain, optimiser)
-        module, optimiser = self.accelerator.prepare(plain, optimiser)
+            self._save(0, plain, optimisers)
+        module, *optimisers = self.accelerator.prepare(plain, *optimisers)
         order = self._order(rows, start)
         held_out = self._held_out()
         module.train()
         begun, seen = time.monotonic(), 0
         for offset, batch in enumerate(loader(rows, self.encoder, order, workers=self.config.data.workers)):
             step = start + offset
-            values = self._step(module, optimiser, batch, step)
+            values = self._step(module, optimisers, batch, step)
             seen += len(batch.positive) * self.accelerator.num_processes
             done = step + 1
             if done % self.config.output.log_every == 0 or done == settings.steps:
@@ -116,29 +117,31 @@ class _Run:
             if held_out and (done % self.config.output.validate_every == 0 or done == settings.steps):
                 self._validate(module, held_out, done)
             if done % self.config.output.save_every == 0 or done == settings.steps:
-                self._save(done, plain, optimiser)
+                self._save(done, plain, optimisers)
             if done == round(settings.steps * self.config.output.early_at):
                 self._export("early", done)
         return self._export("checkpoint", settings.steps)
 
-    def _step(self, module: nn.Module, optimiser: Any, batch: TrainBatch, step: int) -> dict[str, float]:
+    def _step(self, module: nn.Module, optimisers: Sequence[Any], batch: TrainBatch, step: int) -> dict[str, float]:
         settings = self.config.optimiser
         rate = _rate(step, settings.steps, settings.warmup) * settings.learning_rate
         fixed = self.config.model.freeze_vision or step < self.config.model.freeze_vision_steps
-        for group in optimiser.param_groups:
-            group["lr"] = rate * group["scale"]
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["scale"]
+            optimiser.zero_grad(set_to_none=True)
         contexts = self.config.model.contexts
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step * 1009 + self.accelerator.process_index)
         limits = self._limits(len(batch.positive), draw)
         values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits, fixed)
-        optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(values["loss"])
         norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.clip)
         if not math.isfinite(values["loss"].item()):
             raise BadInput(
                 f"The loss became {values['loss'].item()} at step {step + 1}; lower optimiser.learning_rate."
             )
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         return {**{name: value.item() for name, value in values.items()}, "gradient": float(norm or 0.0), "rate": rate}
 
     def _limits(self, batch: int, draw: torch.Generator) -> torch.Tensor | None:
@@ -148,28 +151,6 @@ class _Run:
         limits = torch.randint(0, n_think, (batch,), generator=draw)
         keep = torch.rand(batch, generator=draw) >= share
         return torch.where(keep, torch.full_like(limits, n_think), limits).to(self.accelerator.device)
-
-    def _optimiser(self, module: nn.Module) -> torch.optim.AdamW:
-        vision = {id(p) for p in self.backbone.family.vision_parameters(self.backbone.model)}
-        settings = self.config.optimiser
-        tables = {id(table) for table in self.adapters.tables}
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for parameter in module.parameters():
-            if parameter.requires_grad:
-                decays = parameter.ndim > 1 and id(parameter) not in tables
-                groups.setdefault((id(parameter) in vision, decays), []).append(parameter)
-        return torch.optim.AdamW(
-            [
-                {
-                    "params": members,
-                    "scale": settings.vision_scale if is_vision else 1.0,
-                    "weight_decay": settings.weight_decay if decays else 0.0,
-                }
-                for (is_vision, decays), members in sorted(groups.items())
-            ],
-            lr=settings.learning_rate,
-            betas=(0.9, 0.98),
-        )
 
     def _order(self, rows: Sequence[Row], start: int) -> RowOrder:
         settings = self.config.optimiser
@@ -238,9 +219,9 @@ class _Run:
             f"step {done}/{steps} {parts} accuracy {values['token_accuracy']:.3f} {rate:.0f} samples/s {left / 60:.0f} min left"
         )
 
-    def _save(self, done: int, module: nn.Module, optimiser: Any) -> None:
+    def _save(self, done: int, module: nn.Module, optimisers: Sequence[Any]) -> None:
         if self.accelerator.is_main_process:
-            self.state.save(done, module, optimiser, self.config.to_json())
+            self.state.save(done, module, optimisers, self.config.to_json())
         self.accelerator.wait_for_everyone()
 
     def _export(self, name: str, done: int) -> Path:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -27,16 +27,18 @@ class RunState:
         """Whether there is a state to go on from."""
         return (self._state / "state.json").is_file()
 
-    def save(self, step: int, module: nn.Module, optimiser: Any, config: dict[str, Any]) -> None:
+    def save(self, step: int, module: nn.Module, optimisers: Sequence[Any], config: dict[str, Any]) -> None:
         """Write weights, optimiser moments and step."""
         with self.replacing(self._state) as folder:
             save_file(
                 {name: value.contiguous() for name, value in _weights(module).items()}, folder / "model.safetensors"
             )
-            moments = {}
-            for name, parameter in module.named_parameters():
-                for key, value in optimiser.state.get(parameter, {}).items():
-                    moments[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
+            moments = {
+                f"{key}/{name}": torch.as_tensor(value).detach().cpu().contiguous()
+                for name, parameter in module.named_parameters()
+                for optimiser in optimisers
+                for key, value in optimiser.state.get(parameter, {}).items()
+            }
             save_file(moments, folder / "optimiser.safetensors")
             (folder / "state.json").write_text(json.dumps({"step": step, "config": config}, indent=2), encoding="utf-8")
 
@@ -53,14 +55,27 @@ class RunState:
                 value.copy_(weights[name])
         return int(json.loads((self._state / "state.json").read_text(encoding="utf-8"))["step"])
 
-    def load_optimiser(self, optimiser: Any, module: nn.Module) -> None:
-        """Load the optimiser's moments."""
-        moments = load_file(self._state / "optimiser.safetensors")
-        for name, parameter in module.named_parameters():
-            if f"step/{name}" in moments:
+    def load_optimisers(self, optimisers: Sequence[Any], module: nn.Module) -> None:
+        """Load what the optimisers had gathered. Raises BadInput when it is of another optimiser."""
+        names = {parameter: name for name, parameter in module.named_parameters()}
+        saved: dict[str, dict[str, torch.Tensor]] = {}
+        for entry, value in load_file(self._state / "optimiser.safetensors").items():
+            key, _, name = entry.partition("/")
+            saved.setdefault(name, {})[key] = value
+        for optimiser in optimisers:
+            gathers = (
+                {"momentum_buffer"} if isinstance(optimiser, torch.optim.Muon) else {"step", "exp_avg", "exp_avg_sq"}
+            )
+            for parameter in (member for group in optimiser.param_groups for member in group["params"]):
+                found = saved.get(names[parameter])
+                if found is None:
+                    continue
+                if set(found) != gathers:
+                    raise BadInput(
+                        f"The run in '{self.folder}' was trained with another optimiser.method; resume it with the one it began with."
+                    )
                 optimiser.state[parameter] = {
-                    key: moments[f"{key}/{name}"].to(parameter.device if key != "step" else "cpu")
-                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    key: value if key == "step" else value.to(parameter.device) for key, value in found.items()
                 }
 
     def log(self, record: dict[str, Any]) -> None:

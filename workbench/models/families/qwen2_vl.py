@@ -173,6 +173,14 @@ class Qwen2VLFamily(Family):
     def layers(self, model: Any) -> torch.nn.ModuleList:
         return model.model.language_model.layers
 
+    def run_layer(
+        self, model: Any, index: int, states: Float[Tensor, "batch seq width"], positions: Tensor, mask: Any
+    ) -> Float[Tensor, "batch seq width"]:
+        stack = model.model.language_model
+        rotary = stack.rotary_emb(states, positions)
+        out = stack.layers[index](states, attention_mask=mask, position_embeddings=rotary)
+        return out[0] if isinstance(out, tuple) else out
+
     def final_norm(self, model: Any) -> torch.nn.Module:
         return model.model.language_model.norm
 

@@ -77,6 +77,8 @@ class NativeFormat(Format):
                 "weights and tokenizer are not from the same checkpoint."
             )
         model.set_attn_implementation({"text_config": ATTENTION})
+        # Gradients are taken with respect to what the model sees; those of its weights would only cost memory.
+        model.requires_grad_(False)
         backbone = Backbone(model=model, family=family, processor=processor, layout=layout, ids=ids)
         return LatentEmbedder(backbone, _info(path, backbone, device, dtype))
 

@@ -1,0 +1,58 @@
+"""AdamW for everything, or Muon for the weight matrices and AdamW for the rest."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from workbench.models.backbone import Backbone
+from workbench.recipes.config import OptimiserSettings
+
+
+def make_optimisers(
+    backbone: Backbone, module: nn.Module, settings: OptimiserSettings, tables: Iterable[torch.Tensor] = ()
+) -> list[torch.optim.Optimizer]:
+    """Optimisers that together train each trainable parameter of `module` once.
+
+    Every group carries `scale`, its learning rate as a share of the run's. Embedding tables, given as `tables` where they
+    are trained beside adapters, are not decayed.
+    """
+    vision = {id(parameter) for parameter in backbone.family.vision_parameters(backbone.model)}
+    undecayed = {id(table) for table in tables}
+    matrices = _matrices(backbone) if settings.method == "muon" else set()
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            key = (
+                id(parameter) in matrices,
+                id(parameter) in vision,
+                parameter.ndim > 1 and id(parameter) not in undecayed,
+            )
+            groups.setdefault(key, []).append(parameter)
+
+    def chosen(by_muon: bool) -> list[dict[str, object]]:
+        return [
+            {
+                "params": members,
+                "scale": settings.vision_scale if is_vision else 1.0,
+                "weight_decay": settings.weight_decay if decays else 0.0,
+            }
+            for (is_matrix, is_vision, decays), members in sorted(groups.items())
+            if is_matrix == by_muon
+        ]
+
+    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(chosen(False), lr=settings.learning_rate, betas=(0.9, 0.98))]
+    if matrices:
+        # Scaled to AdamW's usual size of update, one learning rate serves both.
+        made.append(torch.optim.Muon(chosen(True), lr=settings.learning_rate, adjust_lr_fn="match_rms_adamw"))
+    return made
+
+
+def _matrices(backbone: Backbone) -> set[int]:
+    """The weights of the two towers' linear maps; not embeddings and not what reads them out."""
+    head = backbone.family.head(backbone.model)
+    return {
+        id(part.weight)
+        for part in backbone.model.modules()
+        if isinstance(part, nn.Linear) and part is not head and part.weight.requires_grad
+    }
