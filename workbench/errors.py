@@ -24,6 +24,10 @@ class Unsupported(WorkbenchError):
     """The model cannot do what was asked of it (no image, no decoder, no such context)."""
 
 
+class Cancelled(WorkbenchError):
+    """Work that nobody waits for any more: its user pressed Cancel or left."""
+
+
 class MissingExtra(WorkbenchError):
     """An optional package is not installed; the message holds the exact install line."""
 

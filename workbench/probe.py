@@ -70,6 +70,16 @@ class ModelProbe(Probe):
 
 
 PROBES: Registry[type[Probe]] = Registry("probe", package="probes", group="thinkscope.probes")
+
+
+def traced_probes() -> dict[str, type[Probe]]:
+    """The registered probes that measure a trace, by name: what an inspection runs.
+
+    Methods that attribute, and tests of their maps, are asked for one at a time; no inspection runs them.
+    """
+    return {name: probe for name, probe in PROBES.items() if issubclass(probe, TraceProbe | ModelProbe)}
+
+
 ProbeT = TypeVar("ProbeT", bound=type[Probe])
 
 

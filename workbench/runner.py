@@ -17,7 +17,7 @@ from workbench.errors import BadInput, Unsupported
 from workbench.images import notes
 from workbench.inspection import Inspection, Ranked, thought_of
 from workbench.once import Once
-from workbench.probe import PROBES, ModelProbe, Probe, Subject, TraceProbe, missing
+from workbench.probe import ModelProbe, Probe, Subject, TraceProbe, missing, traced_probes
 from workbench.ranking import Ranker
 from workbench.samples import Candidate, make_sample, read_candidates, text_candidates
 from workbench.stages import Progress, StageClock
@@ -93,7 +93,7 @@ class Session:
         Args:
             sample: made by `make_sample`.
             checkpoint: bundled name or folder.
-            probes: at most one of each kind; None runs every registered one with its defaults.
+            probes: at most one of each kind; None runs every registered probe of traces with its defaults.
             candidates: documents to rank by cosine.
             others: samples whose thoughts serve as controls, at most 4; None takes bundled examples.
             progress: is told about each stage, unless the result was known.
@@ -205,8 +205,8 @@ class Session:
 
 
 def default_probes() -> tuple[Probe, ...]:
-    """Every registered probe with its default parameters."""
-    return tuple(probe() for _, probe in PROBES.items())
+    """Every registered probe of traces with its default parameters."""
+    return tuple(probe() for probe in traced_probes().values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,13 @@ from PIL import Image
 from planted import PlantedModel, planted_sample, planted_trace
 
 from workbench import store
-from workbench.probe import PROBES, ModelProbe, Probe, Subject, TraceProbe, build, missing, parameters
+from workbench.probe import PROBES, ModelProbe, Probe, Subject, TraceProbe, build, missing, parameters, traced_probes
 from workbench.render.html import panel_html
 from workbench.render.text import panel_text
 from workbench.types import ProbeResult, Sample
 from workbench.views import Bars, Heatmap, Lines, Overlay, Scatter, Table, Words
 
-NAMES = PROBES.names()
+NAMES = tuple(traced_probes())
 UNIT_WORDS = ("nats", "share", "probability", "cosine", "units")
 LIMIT_WORDS = ("mislead", "misleads")
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from workbench import store
-from workbench.probe import PROBES, ModelProbe, Probe, Subject, TraceProbe, build, missing
+from workbench.probe import PROBES, ModelProbe, Probe, Subject, TraceProbe, build, missing, traced_probes
 from workbench.render.html import panel_html
 from workbench.render.text import panel_text
 from workbench.samples import make_sample
@@ -64,7 +64,7 @@ def measure(probe: Probe, subject: Subject, model: Any) -> ProbeResult:
     return probe.measure(subject, model)
 
 
-@pytest.mark.parametrize("name", PROBES.names())
+@pytest.mark.parametrize("name", tuple(traced_probes()))
 def test_probe_runs_repeats_is_stored_and_drawn(name: str, subject: Subject, model: Any) -> None:
     if reason := missing(PROBES.get(name), model):
         pytest.skip(reason)

@@ -7,10 +7,10 @@ import gradio as gr
 import pytest
 
 from workbench.assets import assets_dir, examples
-from workbench.probe import PROBES, Control, Parameter, parameters
+from workbench.probe import Control, Parameter, parameters, traced_probes
 from workbench.ui.controls import control_for
 
-EVERY = [parameter for _, probe in PROBES.items() for parameter in parameters(probe)]
+EVERY = [parameter for probe in traced_probes().values() for parameter in parameters(probe)]
 
 
 @pytest.mark.parametrize("parameter", EVERY, ids=lambda p: p.name)

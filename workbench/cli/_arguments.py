@@ -55,19 +55,22 @@ def split_probe_flags(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, s
 
 
 def build_probes(flags: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
-    """Every registered probe, with the parameters that the flags set.
+    """Every registered probe of traces, with the parameters that the flags set.
 
     Raises:
         UnknownName: for a probe or field that does not exist, with the nearest that does.
         BadInput: for a value of the wrong kind or out of range.
     """
-    from workbench.probe import PROBES, build
+    from workbench.probe import PROBES, build, traced_probes
 
+    known = traced_probes()
     values: dict[str, dict[str, Any]] = {}
     for flag, text in flags:
         probe, field = flag.split(".")
+        if PROBES.get(probe) not in known.values():
+            raise UsageError(f"--{flag}: '{probe}' is run by 'thinkscope attribute --method {probe}', not by inspect.")
         values.setdefault(probe, {})[field] = _read_value(PROBES.get(probe), field, text)
-    return tuple(build(probe, values.get(name, {})) for name, probe in PROBES.items())
+    return tuple(build(probe, values.get(name, {})) for name, probe in known.items())
 
 
 def _read_value(probe: Any, field: str, text: str) -> Any:

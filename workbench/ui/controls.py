@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from workbench.probe import PROBES, Parameter, Probe, build, parameters
+from workbench.probe import Parameter, Probe, build, parameters, traced_probes
 
 _ON_THE_FIGURE = ("attention",)
 """Probes whose parameters the heatmap's own controls stand for, without asking the server again."""
@@ -26,7 +26,7 @@ class ProbeControl:
 def place_controls() -> tuple[ProbeControl, ...]:
     """Place the controls of every registered probe, one group each; call inside a Blocks context."""
     placed: list[ProbeControl] = []
-    for name, probe in PROBES.items():
+    for name, probe in traced_probes().items():
         offered = () if name in _ON_THE_FIGURE else parameters(probe)
         if offered:
             gr.Markdown(f"**{probe.title}**")
@@ -63,11 +63,12 @@ def probes_from(controls: Sequence[tuple[str, str]], values: Sequence[Any]) -> t
     Raises:
         WorkbenchError: for a value out of range.
     """
-    given: dict[str, dict[str, Any]] = {name: {} for name in PROBES.names()}
-    kinds = {name: {p.name: p for p in parameters(probe)} for name, probe in PROBES.items()}
+    probes = traced_probes()
+    given: dict[str, dict[str, Any]] = {name: {} for name in probes}
+    kinds = {name: {p.name: p for p in parameters(probe)} for name, probe in probes.items()}
     for (probe, parameter), value in zip(controls, values, strict=True):
         given[probe][parameter] = _typed(kinds[probe], parameter, value)
-    return tuple(build(PROBES.get(name), chosen) for name, chosen in given.items())
+    return tuple(build(probes[name], chosen) for name, chosen in given.items())
 
 
 def _typed(kinds: Mapping[str, Parameter], name: str, value: Any) -> Any:
