@@ -151,6 +151,9 @@ class PlantedModel(Embedder, DecodesThoughts, ReadsVocabulary):
     def words(self, ids: np.ndarray) -> list[str]:
         return [VOCABULARY[i] for i in ids]
 
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        return tuple(_tokenize(text))
+
     def _trace(self, encoded: Encoded) -> Trace:
         held = [VOCABULARY.index(word) for word in encoded.sample.metadata["thought"]]
         held += [END] * (N_THINK - len(held))
