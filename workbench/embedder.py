@@ -141,6 +141,8 @@ class Objective(abc.ABC):
     grids: tuple[PatchGrid, ...]
     features: "Float[Tensor, 'units dim']"
     """The sample's own features, on the model's device, float32, without gradient."""
+    n_layers: int
+    """Layers of the decoder."""
 
     @abc.abstractmethod
     def __call__(self, features: "Float[Tensor, 'batch units dim']") -> "Float[Tensor, 'batch targets']":
@@ -172,15 +174,32 @@ class Objective(abc.ABC):
     def readers(self) -> tuple[tuple[int, ...], ...]:
         """For each target, the sequence positions whose final states its value is read from."""
 
+    @property
+    @abc.abstractmethod
+    def thoughts(self) -> tuple[int, ...]:
+        """Sequence positions of the think tokens."""
+
+    @abc.abstractmethod
+    def attention(self) -> "Iterator[Float[Tensor, 'heads seq seq']]":
+        """Attention of each decoder layer, last to first. One layer is held at a time.
+
+        After the sample's own positions come those of the decoded text and of whatever else the targets need; nothing of
+        the sample attends to them.
+        """
+
     @abc.abstractmethod
     def attention_gradients(
         self,
-    ) -> "Iterator[tuple[Float[Tensor, 'heads seq seq'], Float[Tensor, 'targets heads seq seq']]]":
-        """Attention of each decoder layer, last to first, and each target's gradient with respect to it.
+    ) -> "Iterator[tuple[int, Float[Tensor, 'heads seq seq'], Float[Tensor, 'heads seq seq']]]":
+        """A target's number, a layer's attention, and the target's gradient with respect to that attention.
 
-        One layer is held at a time. After the sample's own positions come those of the decoded text and of whatever else
-        the targets need; nothing of the sample attends to them.
+        All targets of the last layer come first, those of the first layer last. Positions as in `attention`. One gradient
+        is held at a time.
         """
+
+    @abc.abstractmethod
+    def through_vision(self, rows: "Float[Tensor, 'rows cells']") -> "Float[Tensor, 'rows cells']":
+        """As `ComposesVision.through_vision`, for this sample."""
 
 
 class Differentiable(abc.ABC):

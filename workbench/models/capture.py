@@ -10,8 +10,9 @@ gives the embedding of a separate pass under that mask.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -158,5 +159,36 @@ def tapped(layers: Sequence[nn.Module] | nn.ModuleList, columns: slice) -> Itera
         yield tap
     finally:
         _current.reset(token)
+        for handle in handles:
+            handle.remove()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How a module was called."""
+
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+
+_calls: ContextVar[list[Call] | None] = ContextVar("calls", default=None)
+
+
+@contextlib.contextmanager
+def overheard(modules: Sequence[nn.Module] | nn.ModuleList) -> Iterator[list[Call]]:
+    """While the block runs, this thread's calls of the modules are written down, in order."""
+    heard: list[Call] = []
+
+    def listen(_module: nn.Module, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        # As above: another thread's pass must not land in our list.
+        if _calls.get() is heard:
+            heard.append(Call(arguments=arguments, options=dict(options)))
+
+    handles = [module.register_forward_pre_hook(listen, with_kwargs=True) for module in modules]
+    token = _calls.set(heard)
+    try:
+        yield heard
+    finally:
+        _calls.reset(token)
         for handle in handles:
             handle.remove()

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from workbench.embedder import (
+    ComposesVision,
     DecodesThoughts,
     Differentiable,
     Embedder,
@@ -29,12 +30,13 @@ from workbench.models.decoding import Written, score, write
 from workbench.models.objective import BackboneObjective
 from workbench.models.registries import Prefix
 from workbench.models.sequence import Packed, pack, visibility
+from workbench.models.vision_rollout import through_vision
 from workbench.targets import Target, WordTarget
 from workbench.types import Context, DecodedThought, Encoded, PatchGrid, Sample, TextScore, TokenKind, TokenTable, Trace
 
 
 @final
-class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable):
+class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable, ComposesVision):
     """A backbone with learned think and embed tokens."""
 
     def __init__(self, backbone: Backbone, info: EmbedderInfo) -> None:
@@ -278,6 +280,14 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable)
         if any(isinstance(target, WordTarget) for target in targets):
             context = self._context(context)
         return BackboneObjective(self._backbone, encoded, targets, level, context or "latents_only")
+
+    def through_vision(
+        self, encoded: Encoded, rows: Float[np.ndarray, "rows cells"]
+    ) -> Float[np.ndarray, "rows cells"]:
+        if not encoded.grids:
+            raise Unsupported(f"The sample '{encoded.sample.id}' has no image to follow attention back to.")
+        given = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)).to(self._backbone.device)
+        return _array(through_vision(self._backbone, encoded, given))
 
     def _pack(self, batch: Sequence[Encoded]) -> Packed:
         if not batch:

@@ -8,7 +8,7 @@ is hidden, and a branch for each alternative word. A mask says who sees whom.
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -20,6 +20,7 @@ from workbench.images import open_image, refer
 from workbench.models.backbone import Backbone
 from workbench.models.capture import AttentionTap
 from workbench.models.sequence import Packed, pack, visibility
+from workbench.models.vision_rollout import through_vision
 from workbench.targets import EmbeddingTarget, Score, Target, ThinkEffect, ThinkState, WordTarget
 from workbench.types import Context, Encoded, ImageRef
 
@@ -59,6 +60,7 @@ class BackboneObjective(Objective):
         self._columns = (self._plan.ids[0] == backbone.ids.image).nonzero()[:, 0]
         self._own = self._see(encoded)
         self.features = self._own
+        self.n_layers = len(backbone.family.layers(backbone.model))
         self._per_cell = len(self.features) // len(self._columns)
         with torch.no_grad():
             self._base = backbone.family.token_embedding(backbone.model)(self._plan.ids)
@@ -118,27 +120,50 @@ class BackboneObjective(Objective):
     def gather(self, units: Float[Tensor, "*batch units"]) -> Float[Tensor, "*batch cells"]:
         return units.unflatten(-1, (-1, self._per_cell)).sum(-1)
 
+    @property
+    def thoughts(self) -> tuple[int, ...]:
+        think = self._plan.packed.think
+        return tuple(range(think.start, think.stop))
+
+    def attention(self) -> Iterator[Float[Tensor, "heads seq seq"]]:
+        states = self._states()
+        for index in reversed(range(self.n_layers)):
+            tap = AttentionTap(self._plan.mask)
+            with torch.no_grad():
+                self._run_layer(index, states[index], tap)
+            yield tap.weights[0]
+
     def attention_gradients(
         self,
-    ) -> Iterator[tuple[Float[Tensor, "heads seq seq"], Float[Tensor, "targets heads seq seq"]]]:
-        backbone, plan = self._backbone, self._plan
-        model, family = backbone.model, backbone.family
-        with torch.no_grad():
-            states = [self._inputs(self.features[None])]
-            for index in range(len(family.layers(model))):
-                states.append(family.run_layer(model, index, states[-1], plan.positions, plan.mask))
+    ) -> Iterator[tuple[int, Float[Tensor, "heads seq seq"], Float[Tensor, "heads seq seq"]]]:
+        states = self._states()
         top = states[-1].requires_grad_()
         with torch.enable_grad():
-            values = self._read(family.final_norm(model)(top))[0]
+            values = self._read(self._backbone.family.final_norm(self._backbone.model)(top))[0]
             onward = [torch.autograd.grad(value, top, retain_graph=True)[0] for value in values]
-        for index in reversed(range(len(family.layers(model)))):
+        for index in reversed(range(self.n_layers)):
             below = states[index].detach().requires_grad_()
-            tap = AttentionTap(plan.mask)
+            tap = AttentionTap(self._plan.mask)
             with torch.enable_grad():
-                above = family.run_layer(model, index, below, plan.positions, tap)
-                found = [torch.autograd.grad(above, (tap.weights, below), g, retain_graph=True) for g in onward]
-            onward = [gradient for _, gradient in found]
-            yield tap.weights.detach()[0], torch.stack([gradient[0] for gradient, _ in found])
+                above = self._run_layer(index, below, tap)
+            for number, gradient in enumerate(onward):
+                found, onward[number] = torch.autograd.grad(above, (tap.weights, below), gradient, retain_graph=True)
+                yield number, tap.weights.detach()[0], found[0]
+
+    def through_vision(self, rows: Float[Tensor, "rows cells"]) -> Float[Tensor, "rows cells"]:
+        return through_vision(self._backbone, self._encoded, rows)
+
+    def _states(self) -> list[Float[Tensor, "1 seq width"]]:
+        """The residual stream before each decoder layer, and after the last."""
+        with torch.no_grad():
+            states = [self._inputs(self.features[None])]
+            for index in range(self.n_layers):
+                states.append(self._run_layer(index, states[-1], self._plan.mask))
+        return states
+
+    def _run_layer(self, index: int, states: Float[Tensor, "1 seq width"], mask: Any) -> Float[Tensor, "1 seq width"]:
+        backbone = self._backbone
+        return backbone.family.run_layer(backbone.model, index, states, self._plan.positions, mask)
 
     def _see(self, encoded: Encoded) -> Float[Tensor, "units dim"]:
         prefix = encoded.inputs["prefix"]

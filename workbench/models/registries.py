@@ -1,6 +1,8 @@
 """The registries of families and formats, and what an entry of each must offer."""
 
 import abc
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +13,27 @@ from torch import Tensor
 from workbench.embedder import Embedder
 from workbench.registry import Registry
 from workbench.types import Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisionLayer:
+    """What one layer of a vision tower attends by: queries and keys after any rotation or norm."""
+
+    query: Float[Tensor, "heads patches width"]
+    key: Float[Tensor, "heads patches width"]
+    scaling: float
+    lengths: tuple[int, ...]
+    """Patches see each other within runs of these lengths (an image, a frame, a window), one run after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisionPass:
+    """One pass of the vision tower over a sample's images."""
+
+    cells: Int[Tensor, " patches"]
+    """The merged token, counted over all images, of each patch. Patches stand in the tower's own order throughout."""
+    layers: tuple[Callable[[], VisionLayer], ...]
+    """First to last. Queries and keys are made when asked for, so that one layer's are held at a time."""
 
 
 class Family(abc.ABC):
@@ -32,6 +55,10 @@ class Family(abc.ABC):
         self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]
     ) -> Float[Tensor, "tokens width"]:
         """Merged visual tokens of all images, in order."""
+
+    @abc.abstractmethod
+    def vision_pass(self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]) -> VisionPass:
+        """Run the vision tower as `visual_tokens` does and keep what its layers attend by."""
 
     @abc.abstractmethod
     def token_embedding(self, model: Any) -> torch.nn.Embedding:

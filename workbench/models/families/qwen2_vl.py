@@ -7,6 +7,7 @@ that no call depends on the state which the transformers model keeps between cal
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -16,11 +17,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.qwen2_vl.modeling_qwen2_vl import apply_rotary_pos_emb_vision
 from transformers.utils import logging
 
 from workbench.errors import BadCheckpoint, BadInput
 from workbench.images import open_image
-from workbench.models.registries import FAMILIES, Family, Prefix, Processor
+from workbench.models.capture import Call, overheard
+from workbench.models.registries import FAMILIES, Family, Prefix, Processor, VisionLayer, VisionPass
 from workbench.types import Sample
 
 # Its bars would be drawn into `--json` runs and logs; our own progress says what is loaded.
@@ -164,6 +167,17 @@ class Qwen2VLFamily(Family):
     ) -> Float[Tensor, "tokens width"]:
         return model.model.visual(pixels.to(model.model.visual.dtype), grid_thw=grids).pooler_output
 
+    def vision_pass(self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]) -> VisionPass:
+        tower = model.model.visual
+        modules = [block.attn for block in tower.blocks]
+        with overheard(modules) as calls:
+            self.visual_tokens(model, pixels, grids)
+        # Full attention everywhere, so no windows: patches stand in merge blocks, cell by cell, row by row.
+        merged = tower.spatial_merge_size**2
+        cells = torch.arange(len(pixels) // merged, device=pixels.device).repeat_interleave(merged)
+        layers = tuple(partial(_vision_layer, module, call) for module, call in zip(modules, calls, strict=True))
+        return VisionPass(cells=cells, layers=layers)
+
     def token_embedding(self, model: Any) -> torch.nn.Embedding:
         return model.get_input_embeddings()
 
@@ -198,6 +212,17 @@ class Qwen2VLFamily(Family):
 
     def vision_parameters(self, model: Any) -> list[torch.nn.Parameter]:
         return list(model.model.visual.parameters())
+
+
+def _vision_layer(attention: Any, call: Call) -> VisionLayer:
+    [states] = call.arguments
+    cos, sin = call.options["position_embeddings"]
+    parts = attention.qkv(states).reshape(len(states), 3, attention.num_heads, -1)
+    query, key = apply_rotary_pos_emb_vision(parts[:, 0], parts[:, 1], cos, sin)
+    lengths = call.options["cu_seqlens"].diff().tolist()
+    return VisionLayer(
+        query=query.transpose(0, 1), key=key.transpose(0, 1), scaling=attention.scaling, lengths=tuple(lengths)
+    )
 
 
 def _defuse(text: str, tokenizer: Any) -> str:
