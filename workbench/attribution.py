@@ -15,12 +15,14 @@ from jaxtyping import Float
 
 from workbench.embedder import Differentiable, Level, Objective
 from workbench.errors import Unsupported
-from workbench.probe import Control, Probe
+from workbench.probe import PROBES, Control, Probe
 from workbench.types import Check, Measure, PatchGrid, ProbeResult, Trace
 from workbench.views import Note, Overlay, Panel
 
 Tick = Callable[[float, str], None]
 """Told the share done (0 to 1) and what is being done; raises `Cancelled` when nobody waits for the result any more."""
+DEFAULT_METHOD = "integrated_gradients"
+"""What terminal and page attribute with unless told otherwise: the winner of the scoreboard (`docs/`)."""
 CONVERGED = 0.05
 """Largest completeness gap of a map that counts as converged, as a share of the value it explains."""
 
@@ -55,6 +57,8 @@ class AttributionProbe(Probe):
     """Whether negative relevance means "speaks against"; otherwise relevances are at least 0."""
     complete: ClassVar[bool] = False
     """Whether relevances are meant to sum to the value less the baseline's value."""
+    units: ClassVar[str] = ""
+    """Of the relevances; empty: each target's own."""
     level: Annotated[
         Level, Control(help="Attribute to visual tokens (fast), or to pixels through the vision tower.")
     ] = "tokens"
@@ -78,7 +82,7 @@ class AttributionProbe(Probe):
             version=self.version,
             sample_id=trace.sample.id,
             parameters=asdict(self),
-            measures=(*_maps(found.relevance, objective, labels, self.signed), *_numbers(found, values, labels)),
+            measures=(*_maps(self, found.relevance, objective, labels), *_numbers(found, values, labels)),
             checks=_checks(found, labels),
             provenance=trace.provenance,
         )
@@ -93,6 +97,11 @@ class AttributionProbe(Probe):
         return (*panels, *(Note(text=f"{c.name}: {c.about}", kind="warning") for c in result.checks if not c.passed))
 
 
+def methods() -> dict[str, type[AttributionProbe]]:
+    """The registered attribution methods by name."""
+    return {name: probe for name, probe in PROBES.items() if issubclass(probe, AttributionProbe)}
+
+
 def cells_of(result: ProbeResult) -> Float[np.ndarray, "targets cells"]:
     """A result's maps as one row of cells for each target, as the objective orders them."""
     maps = [measure.values for measure in result.measures if measure.name.startswith("attribution_image_")]
@@ -100,10 +109,12 @@ def cells_of(result: ProbeResult) -> Float[np.ndarray, "targets cells"]:
 
 
 def _maps(
-    relevance: Float[np.ndarray, "targets cells"], objective: Objective, labels: Sequence[str], signed: bool
+    method: AttributionProbe, relevance: Float[np.ndarray, "targets cells"], objective: Objective, labels: Sequence[str]
 ) -> list[Measure]:
     measures, begin = [], 0
-    units = {target.units for target in objective.targets}
+    known = {method.units} if method.units else {target.units for target in objective.targets}
+    units = known.pop() if len(known) == 1 else "each target's own units"
+    about = "what the patch adds to the target" if method.signed else "how much the target depends on the patch"
     for number, grid in enumerate(objective.grids):
         part = relevance[:, begin : begin + grid.n_tokens]
         begin += grid.n_tokens
@@ -112,13 +123,12 @@ def _maps(
                 name=f"attribution_image_{number}",
                 values=part.reshape(len(part), *_shape(grid)).astype(np.float32),
                 dims=("target", *(("frame",) if grid.frames > 1 else ()), "rows", "cols"),
-                units=units.pop() if len(units) == 1 else "each target's own units",
+                units=units,
                 coords={"target": tuple(labels)},
-                signed=signed,
-                about="what the patch adds to the target" if signed else "how much the target depends on the patch",
+                signed=method.signed,
+                about=about,
             )
         )
-        units = {target.units for target in objective.targets}
     return measures
 
 

@@ -1,16 +1,19 @@
-"""An inspection as a file to keep or to send: JSON for programs, one HTML page with its pictures for people."""
+"""An inspection or an explanation as a file to keep or to send: JSON for programs, HTML or a picture for people."""
 
 from dataclasses import asdict
 from typing import Any
 
+from workbench.explanation import Explanation, sentences_of, values_of
 from workbench.images import open_image
 from workbench.inspection import Inspection, readings_of
 from workbench.probe import PROBES, build
+from workbench.render import sheet
 from workbench.render.report import Section, report_html
 from workbench.store import to_json
 from workbench.types import ImageRef
 
 SCHEMA = "thinkscope.inspection"
+EXPLANATION_SCHEMA = "thinkscope.explanation"
 VERSION = 1
 """Raised when a key changes its meaning or goes; new keys may come at any time."""
 
@@ -82,6 +85,75 @@ def inspection_html(inspection: Inspection) -> str:
         images=[open_image(image) for image in inspection.sample.images],
         facts=_facts(inspection),
     )
+
+
+def explanation_json(explanation: Explanation) -> dict[str, Any]:
+    """The explanation as plain JSON values; maps are in `result`, one measure for each image, with their units."""
+    result, thought = explanation.result, explanation.thought
+    return {
+        "schema": EXPLANATION_SCHEMA,
+        "version": VERSION,
+        "sample": {
+            "id": explanation.sample.id,
+            "role": explanation.sample.role,
+            "text": explanation.sample.text,
+            "images": [_image(image) for image in explanation.sample.images],
+        },
+        "checkpoint": {"name": explanation.card.name, "title": explanation.card.title},
+        "thought": None if thought is None else thought.text,
+        "target": explanation.target,
+        "method": {"name": result.probe, "version": result.version, "parameters": dict(result.parameters)},
+        "targets": _targets(explanation),
+        "checks": [to_json(check) for check in result.checks],
+        "result": to_json(result),
+        "notes": list(explanation.notes),
+        "seconds": dict(explanation.seconds),
+        "provenance": to_json(result.provenance),
+    }
+
+
+def explanation_html(explanation: Explanation) -> str:
+    """The explanation as one HTML page with its pictures inside. Raises BadInput when an image has gone or changed."""
+    probe = build(PROBES.get(explanation.result.probe), explanation.result.parameters)
+    about = " ".join(sentences_of(explanation.result))
+    section = Section(
+        title=f"{probe.title}: {explanation.target}",
+        panels=probe.view(explanation.result),
+        result=explanation.result,
+        about=about,
+    )
+    facts = {} if explanation.thought is None else {"decoded thought": explanation.thought.text}
+    facts |= {row["label"]: _value_text(row) for row in _targets(explanation)}
+    facts |= {f"note {number}": note for number, note in enumerate(explanation.notes, start=1)}
+    return report_html(
+        f"Thinkscope: which patches made it, {explanation.card.title}",
+        [section],
+        explanation.result.provenance,
+        query=explanation.sample.text,
+        images=[open_image(image) for image in explanation.sample.images],
+        facts=facts,
+    )
+
+
+def explanation_png(explanation: Explanation) -> bytes:
+    """The maps over their images as a PNG, a row for each target. Raises BadInput when an image has gone or changed."""
+    return sheet.explanation_png(explanation.result, [open_image(image) for image in explanation.sample.images])
+
+
+def _targets(explanation: Explanation) -> list[dict[str, Any]]:
+    result = explanation.result
+    found = {name: values_of(result, name) for name in ("value", "baseline_value", "completeness_gap")}
+    return [
+        {"label": label} | {name: None if numbers is None else numbers[i] for name, numbers in found.items()}
+        for i, label in enumerate(explanation.labels)
+    ]
+
+
+def _value_text(row: dict[str, Any]) -> str:
+    text = f"value {row['value']:.4g}"
+    if row["completeness_gap"] is not None:
+        text += f", of which the map leaves {row['completeness_gap']:.1%} unexplained"
+    return text
 
 
 def _facts(inspection: Inspection) -> dict[str, str]:

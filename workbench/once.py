@@ -3,10 +3,12 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
+_LOOK_UP = 0.2
+"""Seconds between two calls of `waiting`."""
 
 
 class Once(Generic[V]):
@@ -27,10 +29,11 @@ class Once(Generic[V]):
         self._lock = threading.Lock()
         self._futures: OrderedDict[Hashable, Future[V]] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+    def get(self, key: Hashable, make: Callable[[], V], *, waiting: Callable[[], None] | None = None) -> V:
         """Return the result of `key`, made by `make` unless it is known; a thread that comes second waits for the first.
 
         What `make` raises reaches everyone who waited, and is not remembered. `make` must not ask for its own key.
+        `waiting` is called several times a second by a thread that waits; what it raises ends that thread's wait alone.
         """
         with self._lock:
             future = self._futures.get(key)
@@ -40,7 +43,7 @@ class Once(Generic[V]):
             else:
                 self._futures.move_to_end(key)
         if not mine:
-            return future.result()
+            return _result(future, waiting)
         try:
             value = make()
         except BaseException as error:
@@ -75,3 +78,10 @@ class Once(Generic[V]):
         if self._max_bytes is None or self._weigh is None:
             return False
         return sum(self._weigh(self._futures[key].result()) for key in keys) > self._max_bytes
+
+
+def _result(future: Future[V], waiting: Callable[[], None] | None) -> V:
+    while waiting is not None and not future.done():
+        waiting()
+        wait([future], timeout=_LOOK_UP)
+    return future.result()

@@ -9,6 +9,7 @@ from workbench.embedder import Embedder
 from workbench.errors import BadInput, Unsupported
 from workbench.inspection import Ranked
 from workbench.once import Once
+from workbench.resolution import Candidates
 from workbench.samples import Candidate, make_sample
 from workbench.types import Sample
 
@@ -40,6 +41,18 @@ class Ranker:
             Ranked(rank=place, candidate=c, score=score) for place, (score, c) in enumerate(scored, start=1)
         )
         return ranking, remarks
+
+    def compared(
+        self, model: Embedder, query: Embedding, candidates: Sequence[Candidate]
+    ) -> tuple[Candidates, tuple[str, ...]]:
+        """What a score compares with: the candidates as `rank` orders them, named by their text, else by their id."""
+        ranking, remarks = self.rank(model, query, candidates)
+        documents = {row.candidate.id: _document(row.candidate) for row in ranking}
+        vectors, _ = self._embed(model, documents)
+        names = tuple(row.candidate.text or row.candidate.id for row in ranking)
+        dim = len(query)
+        embeddings = np.array([vectors[row.candidate.id] for row in ranking], dtype=np.float32).reshape(-1, dim)
+        return Candidates(names=names, embeddings=embeddings), remarks
 
     def _embed(self, model: Embedder, documents: dict[str, Sample]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         checkpoint = model.info.provenance.checkpoint_sha256

@@ -1,19 +1,21 @@
-"""The walk of one sample: checkpoint, trace, thought, probes, ranking. The terminal and the page both go through here.
+"""The walk of one sample: checkpoint, trace, thought, probes, ranking, attribution. Terminal and page both go through here.
 
 A `Session` remembers what it made, by content: the same weights, sample and parameters are never computed twice, and two
 threads that ask for the same thing at once compute it once. Nothing here draws.
 """
 
 import dataclasses
-import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from workbench.assets import DEFAULT_CHECKPOINT, examples, read_card, resolve_checkpoint
+from workbench.attribution import AttributionProbe
 from workbench.embedder import DecodesThoughts, Embedder
 from workbench.errors import BadInput, Unsupported
+from workbench.explaining import Caller, Explainer, Question
+from workbench.explanation import Explanation
 from workbench.images import notes
 from workbench.inspection import Inspection, Ranked, thought_of
 from workbench.once import Once
@@ -21,10 +23,13 @@ from workbench.probe import ModelProbe, Probe, Subject, TraceProbe, missing, tra
 from workbench.ranking import Ranker
 from workbench.samples import Candidate, make_sample, read_candidates, text_candidates
 from workbench.stages import Progress, StageClock
+from workbench.targets import parse_target
+from workbench.turns import Turns
 from workbench.types import DecodedThought, ProbeResult, Sample, Trace
 
 __all__ = [
     "Candidate",
+    "Explanation",
     "Inspection",
     "Progress",
     "Ranked",
@@ -56,7 +61,8 @@ class Session:
         self._inspections: Once[Inspection] = Once(max_entries=64, max_bytes=_GIB, weigh=_weigh_inspection)
         self._ranker = Ranker()
         # One sample at a time: a second one would double the memory and gain nothing on one device.
-        self._busy = threading.Lock()
+        self._busy = Turns()
+        self._explainer = Explainer(self._busy, self._ranker, self._read)
 
     def model(self, checkpoint: str = DEFAULT_CHECKPOINT) -> Embedder:
         """The loaded model of a bundled name or a folder. Raises BadCheckpoint."""
@@ -129,10 +135,62 @@ class Session:
         # An equal sample may name other files than the one that was remembered, and those may be gone.
         return dataclasses.replace(found, sample=sample, trace=dataclasses.replace(found.trace, sample=sample))
 
+    def attribute(
+        self,
+        sample: Sample,
+        target: str,
+        method: AttributionProbe,
+        *,
+        checkpoint: str = DEFAULT_CHECKPOINT,
+        candidates: Sequence[Candidate] = (),
+        thought: DecodedThought | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Explanation:
+        """Say which patches of a sample's images made a number of it.
+
+        Args:
+            sample: made by `make_sample`; with at least one image.
+            target: as text, see `workbench.targets`.
+            method: with its parameters.
+            checkpoint: bundled name or folder.
+            candidates: what targets of the embedding compare with.
+            thought: the text whose words can be targets; None takes the one that the model writes by itself.
+            progress: is told how far it has come, unless the result was known.
+            cancelled: asked between steps; when it says yes, Cancelled is raised and nothing is remembered.
+
+        Raises:
+            WorkbenchError: when the target names nothing, or the method cannot run on this model or sample.
+        """
+        spec, path = parse_target(target), resolve_checkpoint(checkpoint)
+        model = self.model(checkpoint)
+        question = Question(
+            sample=sample,
+            target=target.strip(),
+            spec=spec,
+            method=method,
+            path=path,
+            model=model,
+            candidates=tuple(candidates),
+            thought=thought,
+            trace_key=_trace_key(model, sample),
+        )
+        return self._explainer.explain(question, Caller(progress=progress, cancelled=cancelled))
+
+    def _read(self, question: Question) -> tuple[Trace, DecodedThought | None]:
+        job = _Job(
+            sample=question.sample, path=question.path, model=question.model, probes=(), candidates=(), controls=()
+        )
+        trace = self._trace(job)
+        return trace, self._thought(job, trace, {}) if question.thought is None else question.thought
+
+    def _trace(self, job: "_Job") -> Trace:
+        return self._traces.get(job.trace_key, lambda: job.model.trace([job.model.prepare(job.sample)])[0])
+
     def _run(self, job: "_Job", clock: StageClock) -> Inspection:
         remarks = [note for image in job.sample.images for note in notes(image)]
         with clock.stage("trace", "Reading image and query"):
-            trace = self._traces.get(job.trace_key, lambda: job.model.trace([job.model.prepare(job.sample)])[0])
+            trace = self._trace(job)
         with clock.stage("controls", "Reading control samples"):
             asks_model = any(isinstance(probe, ModelProbe) for probe in job.probes)
             controls = self._trace_controls(job.model, job.controls if asks_model else ())
@@ -228,7 +286,7 @@ class _Job:
 
     @property
     def trace_key(self) -> Hashable:
-        return self.model.info.provenance.checkpoint_sha256, _content(self.sample)
+        return _trace_key(self.model, self.sample)
 
     @property
     def key(self) -> Hashable:
@@ -251,6 +309,10 @@ def _measuring(probe: Probe, subject: Subject, model: Embedder) -> Callable[[], 
         raise TypeError(f"probe '{probe.name}' is neither a TraceProbe nor a ModelProbe")
 
     return measure
+
+
+def _trace_key(model: Embedder, sample: Sample) -> Hashable:
+    return model.info.provenance.checkpoint_sha256, _content(sample)
 
 
 def _content(sample: Sample) -> Hashable:

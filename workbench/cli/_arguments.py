@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput, UnknownName, WorkbenchError
 
 _PROBE_FLAG = re.compile(r"--([A-Za-z][\w-]*)\.([A-Za-z][\w-]*)(?:=(.*))?", re.DOTALL)
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -69,21 +69,46 @@ def build_probes(flags: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
         probe, field = flag.split(".")
         if PROBES.get(probe) not in known.values():
             raise UsageError(f"--{flag}: '{probe}' is run by 'thinkscope attribute --method {probe}', not by inspect.")
-        values.setdefault(probe, {})[field] = _read_value(PROBES.get(probe), field, text)
+        values.setdefault(probe, {})[field] = _read_value(PROBES.get(probe), field, text, f"--{flag}")
     return tuple(build(probe, values.get(name, {})) for name, probe in known.items())
 
 
-def _read_value(probe: Any, field: str, text: str) -> Any:
+def build_method(name: str, settings: Sequence[str], level: str | None) -> Any:
+    """The attribution method of this name, with `key=value` settings and a level.
+
+    Raises:
+        UnknownName: for a method or field that does not exist, with the nearest that does.
+        BadInput: for a value of the wrong kind or out of range, or a level that the method does not have.
+    """
+    from workbench.attribution import methods
+    from workbench.probe import build
+
+    known = methods()
+    if name not in known:
+        raise UnknownName("attribution method", name, known)
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set takes KEY=VALUE, for example steps=64, but '{setting}' was given.")
+        key = key.strip().replace("-", "_")
+        values[key] = _read_value(known[name], key, text, f"--set {key}")
+    if level is not None:
+        values["level"] = level
+    return build(known[name], values)
+
+
+def _read_value(probe: Any, field: str, text: str, flag: str) -> Any:
     from workbench.probe import parameters
 
     kinds: Mapping[str, type] = {parameter.name: parameter.type for parameter in parameters(probe)}
     kind = kinds.get(field, str)
     if kind is bool:
         if text.lower() not in (*_YES, *_NO):
-            raise BadInput(f"--{probe.name}.{field} is '{text}', but must be true or false.")
+            raise BadInput(f"{flag} is '{text}', but must be true or false.")
         return text.lower() in _YES
     try:
         return kind(text)
     except ValueError as error:
         wanted = "a whole number" if kind is int else "a number"
-        raise BadInput(f"--{probe.name}.{field} is '{text}', but must be {wanted}.") from error
+        raise BadInput(f"{flag} is '{text}', but must be {wanted}.") from error

@@ -1,0 +1,72 @@
+"""An explanation as text for the terminal."""
+
+import shutil
+
+from workbench.cli._screen import has_colour, paint, plain, table
+from workbench.explanation import Explanation, sentences_of, values_of
+from workbench.probe import PROBES, build
+from workbench.render.text import panel_text
+from workbench.render.values import number
+from workbench.targets import words_of
+from workbench.views import Note
+
+_TITLE = "1"
+
+
+def report(explanation: Explanation) -> str:
+    """The thought with its words numbered, each target's number, the maps, and what speaks for or against them."""
+    result = explanation.result
+    probe = build(PROBES.get(result.probe), result.parameters)
+    level = result.parameters.get("level", "tokens")
+    head = (
+        f"{paint(plain(explanation.card.title), _TITLE)}: {probe.title} on {level}, "
+        f"target {plain(explanation.target)}, {explanation.seconds['total']:.2f} s"
+    )
+    maps = [
+        panel_text(panel, result, colour=has_colour(), width=shutil.get_terminal_size((100, 24)).columns)
+        for panel in probe.view(result)
+        if not isinstance(panel, Note)
+    ]
+    parts = [
+        head,
+        _thought(explanation),
+        _numbers(explanation),
+        *maps,
+        "\n".join(sentences_of(result)),
+        _trust(explanation),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _thought(explanation: Explanation) -> str:
+    if explanation.thought is None:
+        return ""
+    words = words_of(explanation.thought.tokens)
+    numbered = "  ".join(f"{i} {plain(word.text)}" for i, word in enumerate(words, start=1))
+    return f"{paint('Words of the decoded thought', _TITLE)}\n{numbered or '(none)'}"
+
+
+def _numbers(explanation: Explanation) -> str:
+    columns = {
+        "target": [plain(label) for label in explanation.labels],
+        "value": _column(explanation, "value"),
+        "at the baseline": _column(explanation, "baseline_value"),
+        "unexplained": _column(explanation, "completeness_gap", share=True),
+    }
+    shown = {name: column for name, column in columns.items() if column}
+    return table(list(zip(*shown.values(), strict=True)), head=tuple(shown))
+
+
+def _column(explanation: Explanation, name: str, *, share: bool = False) -> list[str]:
+    found = values_of(explanation.result, name)
+    return [] if found is None else [f"{value:.1%}" if share else number(value) for value in found]
+
+
+def _trust(explanation: Explanation) -> str:
+    result = explanation.result
+    lines = [f"{'ok' if check.passed else 'NOT'}: {check.name}: {plain(check.about)}" for check in result.checks]
+    lines += [plain(str(text)) for m in result.measures if m.name == "remarks" for text in m.values]
+    lines += [plain(note) for note in explanation.notes]
+    if explanation.card.knows:
+        lines.append(f"The checkpoint knows: {plain(explanation.card.knows)}")
+    return "\n".join([paint("How far to trust it", _TITLE), *(f"- {line}" for line in lines)]) if lines else ""

@@ -1,0 +1,179 @@
+"""The walk of one attribution: targets, objective, method. Made once for the same question, and given up when cancelled."""
+
+import dataclasses
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.assets import read_card
+from workbench.attribution import AttributionProbe, Tick
+from workbench.embedder import Differentiable, Embedder
+from workbench.errors import Cancelled, Unsupported
+from workbench.explanation import Explanation
+from workbench.once import Once
+from workbench.probe import missing
+from workbench.ranking import Ranker
+from workbench.resolution import Candidates, resolve
+from workbench.samples import Candidate
+from workbench.stages import Progress, StageClock
+from workbench.targets import Target, TargetSpec
+from workbench.turns import Turns
+from workbench.types import DecodedThought, Encoded, Sample, Trace
+
+_BEFORE = 0.1
+"""Share of the progress bar that belongs to what comes before the method."""
+_STAGES = 4
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be attributed, and how."""
+
+    sample: Sample
+    target: str
+    spec: TargetSpec
+    method: AttributionProbe
+    path: Path
+    model: Embedder
+    candidates: tuple[Candidate, ...]
+    thought: DecodedThought | None
+    """None: the text that the model writes by itself."""
+    trace_key: Hashable
+
+    @property
+    def compares(self) -> bool:
+        """Whether the target needs candidates."""
+        return self.spec.about == "embedding" or self.spec.effect
+
+    @property
+    def key(self) -> Hashable:
+        candidates = tuple((c.id, c.text, c.image.sha256 if c.image else "") for c in self.candidates)
+        text = None if self.thought is None else (self.thought.token_ids, self.thought.context)
+        method = (self.method.name, self.method.version, repr(self.method))
+        about = candidates if self.compares else (), text if self.spec.about == "words" else None
+        return self.path, self.trace_key, self.target, self.spec, method, about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who waits for an answer: is told of progress, and may stop waiting."""
+
+    progress: Progress | None = None
+    cancelled: Callable[[], bool] | None = None
+
+    def tell(self, done: float, message: str) -> None:
+        """Pass progress on. Raises Cancelled when nobody waits any more."""
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled("The attribution was cancelled before it was done; nothing of it was kept.")
+        if self.progress is not None:
+            self.progress(done, message)
+
+
+class Explainer:
+    """Answers questions and remembers the answers. Safe to share between threads.
+
+    Args:
+        turns: whose turn it is to use the model; a long method hands it on between its steps.
+        ranker: embeds candidates.
+        read: the trace of a question's sample and the text that goes with it; called by the holder of the turn.
+    """
+
+    def __init__(
+        self, turns: Turns, ranker: Ranker, read: Callable[[Question], tuple[Trace, DecodedThought | None]]
+    ) -> None:
+        self._turns = turns
+        self._ranker = ranker
+        self._read = read
+        self._encoded: Once[Encoded] = Once(max_entries=4)
+        self._made: Once[Explanation] = Once(max_entries=64, max_bytes=256 * _MIB, weigh=_weigh)
+
+    def explain(self, question: Question, caller: Caller) -> Explanation:
+        """Answer a question. Raises WorkbenchError for what cannot be attributed, Cancelled when the caller left."""
+
+        def make() -> Explanation:
+            caller.tell(0.0, "Waiting for its turn")
+            with self._turns:
+                return self._make(question, caller)
+
+        def wait() -> None:
+            caller.tell(0.0, "Waiting for somebody who asked the same")
+
+        while True:
+            try:
+                found = self._made.get(question.key, make, waiting=wait)
+            except Cancelled:
+                caller.tell(0.0, "Starting again")  # It was somebody else who left, unless this raises.
+            else:
+                # An equal sample may name other files than the one that was remembered, and those may be gone.
+                trace = dataclasses.replace(found.trace, sample=question.sample)
+                return dataclasses.replace(found, sample=question.sample, trace=trace)
+
+    def _make(self, question: Question, caller: Caller) -> Explanation:
+        clock = StageClock(lambda done, message: caller.tell(_BEFORE * done, message), n_stages=_STAGES)
+        model = question.model
+        refuse(question)
+        with clock.stage("trace", "Reading image and query"):
+            trace, thought = self._read(question)
+            encoded = self._encoded.get(question.trace_key, lambda: model.prepare(question.sample))
+        with clock.stage("candidates", "Embedding the candidates"):
+            candidates, remarks = self._candidates(question, trace)
+        with clock.stage("target", "Finding what the target names"):
+            targets = resolve(_named(question.spec, question.candidates), model, trace, thought, candidates)
+        with clock.stage("attribution", question.method.title):
+            context = None if thought is None else thought.context
+            assert isinstance(model, Differentiable)
+            objective = model.objective(encoded, targets, level=question.method.level, context=context)
+            result = question.method.explain(objective, trace, self._tick(caller))
+        seconds = clock.finish()
+        caller.tell(1.0, "Done")
+        return Explanation(
+            sample=question.sample,
+            target=question.target,
+            labels=tuple(target.label for target in targets),
+            trace=dataclasses.replace(trace, continuation=None),
+            thought=thought,
+            result=result,
+            notes=(*remarks, *_caveats(targets)),
+            seconds=seconds,
+            card=read_card(question.path),
+            info=model.info,
+        )
+
+    def _candidates(self, question: Question, trace: Trace) -> tuple[Candidates | None, tuple[str, ...]]:
+        if not question.compares or not question.candidates:
+            return None, ()
+        return self._ranker.compared(question.model, trace.embedding, question.candidates)
+
+    def _tick(self, caller: Caller) -> Tick:
+        def tick(done: float, message: str) -> None:
+            caller.tell(_BEFORE + (1 - _BEFORE) * min(max(done, 0.0), 1.0), message)
+            self._turns.give_way()
+
+        return tick
+
+
+def refuse(question: Question) -> None:
+    """Raise Unsupported when it is known beforehand that the method cannot run."""
+    if not question.sample.images:
+        raise Unsupported("There is no image, and an attribution says which patches of an image matter; give one.")
+    if reason := missing(type(question.method), question.model):
+        raise Unsupported(reason)
+
+
+def _named(spec: TargetSpec, candidates: Sequence[Candidate]) -> TargetSpec:
+    """A candidate may be asked for by its id too; targets know it by its text."""
+    by_id = {candidate.id: candidate.text or candidate.id for candidate in candidates}
+    if spec.candidate is None or spec.candidate in by_id.values():
+        return spec
+    return dataclasses.replace(spec, candidate=by_id.get(spec.candidate, spec.candidate))
+
+
+def _caveats(targets: Sequence[Target]) -> tuple[str, ...]:
+    units = {target.units for target in targets}
+    return () if len(units) == 1 else ("The targets have different units; compare their maps only as shares.",)
+
+
+def _weigh(explanation: Explanation) -> int:
+    # The trace is shared with the session's own memory of traces.
+    return sum(measure.values.nbytes for measure in explanation.result.measures)
