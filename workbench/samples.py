@@ -6,10 +6,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from workbench.errors import BadInput
 from workbench.images import refer
+from workbench.jsonl import JsonRow, parse_jsonl
 from workbench.types import ImageRef, Role, Sample
 
 MAX_CHARACTERS = 20_000
@@ -78,8 +78,10 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     if path.suffix.lower() not in (".txt", ".jsonl"):
         raise BadInput(f"Candidates are read from a .txt or .jsonl file, not '{path.name}'.")
     text = _read_text(path)
-    rows = _jsonl_rows(path, text) if path.suffix.lower() == ".jsonl" else _text_rows(path, text)
-    return _checked(list(rows), f"'{path.name}'")
+    if path.suffix.lower() == ".txt":
+        return _checked(list(_text_rows(path, text)), f"'{path.name}'")
+    rows = parse_jsonl(text.split("\n"), path.name, expected="'text' or 'image'")
+    return _checked([_candidate(path.parent, row) for row in rows], f"'{path.name}'")
 
 
 def _read_text(path: Path) -> str:
@@ -101,20 +103,8 @@ def _text_rows(path: Path, text: str) -> Iterator[Candidate]:
             yield Candidate(id=str(number), text=checked)
 
 
-def _jsonl_rows(path: Path, text: str) -> Iterator[Candidate]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _jsonl_row(path, number, line)
-
-
-def _jsonl_row(path: Path, number: int, line: str) -> Candidate:
-    where = f"Line {number} of '{path.name}'"
-    try:
-        row: Any = json.loads(line)
-    except ValueError as error:
-        raise BadInput(f"{where} is not JSON: {error}.") from error
-    if not isinstance(row, dict):
-        raise BadInput(f"{where} is a JSON {type(row).__name__}; expected an object with 'text' or 'image'.")
+def _candidate(folder: Path, given: JsonRow) -> Candidate:
+    row, where = given.values, given.where
     if unknown := sorted(row.keys() - {"id", "text", "image"}):
         raise BadInput(f"{where} has the unknown key '{unknown[0]}'; known: id, text, image.")
     text, image = row.get("text") or "", row.get("image")
@@ -124,10 +114,10 @@ def _jsonl_row(path: Path, number: int, line: str) -> Candidate:
     if not text and not image:
         raise BadInput(f"{where} has neither 'text' nor 'image'.")
     try:
-        ref = refer(path.parent / image) if image else None
+        ref = refer(folder / image) if image else None
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
-    return Candidate(id=str(row.get("id", number)), text=text, image=ref)
+    return Candidate(id=str(row.get("id", given.number)), text=text, image=ref)
 
 
 def _checked(candidates: list[Candidate], what: str) -> tuple[Candidate, ...]:

@@ -104,9 +104,9 @@ def test_it_does_not_overwrite_a_run(name: str, runs: dict[str, tuple[Path, list
     [
         (None, "no training data at"),
         ("", "holds no rows"),
-        ("{", "row 1 is not JSON"),
-        ('{"query": "q", "reasoning": "r"}', "row 1 lacks target"),
-        ('{"query": "q", "reasoning": "r", "target": {}}', "row 1 has a target with neither text nor images"),
+        ("{", "Row 1 of 'rows.jsonl' is not JSON"),
+        ('{"query": "q", "reasoning": "r"}', "Row 1 of 'rows.jsonl' lacks target"),
+        ('{"query": "q", "reasoning": "r", "target": {}}', "Row 1 of 'rows.jsonl' has a target with neither text nor images"),
     ],
 )
 def test_bad_rows_are_one_sentence(name: str, tmp_path: Path, rows: str | None, sentence: str) -> None:

@@ -1,6 +1,5 @@
 """Rows, their order, and what a batch holds."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data.shapes import ShapesConfig, write_shapes
-from workbench.errors import BadInput
 from workbench.models.sequence import EMBED, TEXT, THINK
-from workbench.recipes.batches import IGNORE, Encoder, RowOrder, read_training_rows, target_key
+from workbench.recipes.batches import IGNORE, Encoder, RowOrder
 from workbench.recipes.config import DataSettings
+from workbench.recipes.gathering import same
+from workbench.recipes.rows import document_key, read_training_rows, target_key
 
 
 @pytest.fixture(scope="module")
@@ -78,25 +78,35 @@ def test_labels_are_the_text_one_step_ahead(encoder: Encoder, data: Path) -> Non
         assert {0, 3} <= set(parts) <= {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("not json", "row 2 is not JSON"),
-        (json.dumps({"query": "a"}), "row 2 lacks reasoning, target"),
-        (json.dumps({"query": "a", "reasoning": "b", "target": {}}), "neither text nor images"),
-    ],
-)
-def test_bad_rows_are_named(tmp_path: Path, line: str, message: str) -> None:
-    good = json.dumps({"query": "a", "reasoning": "b", "target": {"text": "c"}})
-    path = tmp_path / "train.jsonl"
-    path.write_text(f"{good}\n{line}\n", encoding="utf-8")
-    with pytest.raises(BadInput, match=message):
-        read_training_rows(path)
+def row(target: dict[str, Any], *negatives: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"query": "What?", "reasoning": "a star.", "target": target, "negatives": list(negatives), **more}
 
 
-def test_missing_and_empty_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no training data"):
-        read_training_rows(tmp_path / "none.jsonl")
-    (tmp_path / "empty.jsonl").write_text("", encoding="utf-8")
-    with pytest.raises(BadInput, match="holds no rows"):
-        read_training_rows(tmp_path / "empty.jsonl")
+def test_a_negative_equal_to_a_target_is_that_target_whatever_it_is_called(encoder: Encoder) -> None:
+    """A target with an id and the same text without one are one candidate, in its own row and in another's."""
+    rows = [
+        row({"text": "red star"}, {"text": "red star"}, {"text": "blue star"}, target_id="answer 1"),
+        row({"text": "grey star"}, {"text": "red star"}, target_id="answer 2"),
+        # Another wording of the same target: neither wording may stand against it.
+        row({"text": "star, red"}, {"text": "red star"}, {"text": "star, red"}, target_id="answer 1"),
+    ]
+    batch = encoder(list(enumerate(rows)))
+    assert len(batch.keys) == 3  # answer 1, answer 2, blue star
+    assert batch.positive.tolist() == [0, 1, 0]
+
+
+def test_equal_targets_under_two_ids_do_not_stand_against_each_other(encoder: Encoder) -> None:
+    rows = [row({"text": "red star"}, target_id="a"), row({"text": "red star"}, target_id="b"), row({"text": "cross"})]
+    keys = encoder(list(enumerate(rows))).keys
+    assert same(keys, keys).tolist() == [[True, True, False], [True, True, False], [False, False, True]]
+
+
+def test_another_process_knows_a_target_by_its_text(encoder: Encoder) -> None:
+    here = encoder([(0, row({"text": "red star"}, target_id="a"))])
+    there = encoder([(1, row({"text": "cross"}, {"text": "red star"}, target_id="c"))])
+    assert same(here.keys, there.keys).tolist() == [[False, True]]
+
+
+def test_documents_of_one_image_and_two_texts_are_two() -> None:
+    assert document_key({"text": "left", "images": ["a.png"]}) != document_key({"text": "right", "images": ["a.png"]})
+    assert document_key({"text": None, "images": ["a.png"]}) == document_key({"images": ["a.png"]}) == "image:a.png"

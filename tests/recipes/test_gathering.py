@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from workbench.recipes.gathering import gather_documents
+from workbench.recipes.gathering import gather_documents, repeated, same
 from workbench.recipes.objectives import info_nce
 
 
@@ -14,7 +14,7 @@ def _loss(weight: torch.Tensor, queries: torch.Tensor, documents: torch.Tensor, 
     found, offered = queries @ weight, documents @ weight
     everyone, all_keys, offset = gather_documents(offered, keys)
     positive = torch.arange(len(queries)) + offset
-    excluded = (all_keys[None, :] == keys[: len(queries), None]).clone()
+    excluded = same(keys[: len(queries)], all_keys)
     excluded[torch.arange(len(queries)), positive] = False
     return info_nce(found, everyone, positive, excluded, 0.7)
 
@@ -22,7 +22,7 @@ def _loss(weight: torch.Tensor, queries: torch.Tensor, documents: torch.Tensor, 
 def _data() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     draw = torch.Generator().manual_seed(0)
     weight = torch.randn(4, 3, generator=draw)
-    return weight, torch.randn(4, 4, generator=draw), torch.randn(5, 4, generator=draw), torch.arange(5)
+    return weight, torch.randn(4, 4, generator=draw), torch.randn(5, 4, generator=draw), torch.arange(10).reshape(5, 2)
 
 
 def _work(rank: int, file: str, out: str) -> None:
@@ -51,3 +51,10 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     found = torch.load(tmp_path / "out.pt", weights_only=True)["gradient"]
     assert weight.grad is not None
     assert torch.allclose(found, weight.grad, atol=1e-6)
+
+
+def test_documents_are_one_by_identity_or_by_content() -> None:
+    # Columns: hash of the id, hash of the content.
+    keys = torch.tensor([[1, 10], [2, 20], [1, 30], [4, 20]])
+    assert same(keys, keys).int().tolist() == [[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1]]
+    assert repeated(keys).tolist() == [False, False, True, True]

@@ -70,6 +70,20 @@ def test_training_lowers_the_loss(finished: Path) -> None:
     assert {"loss", "text", "contrastive", "readout", "token_accuracy", "samples_per_second"} <= set(steps[0])
 
 
+def test_the_warm_up_is_logged_and_tells_what_is_left(data: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    config = configure(
+        data, tmp_path / "run", "optimiser.steps=1", "perception.steps=5", "output.log_every=2", "data.validation="
+    )
+    RECIPES.get("tte-flash")().train(config, resume=False, report=told.append)
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    warm_up = [record for record in log if record["split"] == "perception"]
+    assert [record["step"] for record in warm_up] == [2, 4, 5]
+    assert {"perception", "object", "region", "samples_per_second"} <= set(warm_up[0])
+    assert [line for line in told if line.startswith("perception 5/5") and line.endswith("0 min left")]
+    assert [record["step"] for record in log if record["split"] == "train"] == [1]
+
+
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     finished: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +101,94 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     assert max((resumed[name] - value).abs().max().item() for name, value in weights(finished).items()) < 1e-5
 
 
+def test_muon_goes_on_after_a_stop_and_not_with_another_method(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.recipes import loop
+
+    def settings(folder: str, *more: str) -> TrainConfig:
+        return configure(
+            data, tmp_path / folder, "optimiser.steps=4", "optimiser.method=muon", "output.save_every=2", *more
+        )
+
+    whole = weights(train(settings("whole")))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop._Run, "_log", _stop_at(3, loop._Run._log))
+        train(settings("stopped"))
+    with pytest.raises(BadInput, match=r"another optimiser\.method; resume it with the one it began with"):
+        train(settings("stopped", "optimiser.method=adamw"), resume=True)
+    resumed = weights(train(settings("stopped"), resume=True))
+    assert max((resumed[name] - value).abs().max().item() for name, value in whole.items()) < 1e-5
+    plain = weights(train(settings("plain", "optimiser.method=adamw")))
+    assert any(not torch.allclose(plain[name], value, atol=1e-4) for name, value in whole.items())
+
+
+def test_checkpointing_of_gradients_saves_memory_and_changes_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.models.qwen2_vl import modeling_qwen2_vl as modeling
+
+    passes = 0
+    forward = modeling.Qwen2VLDecoderLayer.forward
+
+    def counted(*given: Any, **options: Any) -> Any:
+        nonlocal passes
+        passes += 1
+        return forward(*given, **options)
+
+    monkeypatch.setattr(modeling.Qwen2VLDecoderLayer, "forward", counted)
+
+    def run(setting: str) -> tuple[dict[str, torch.Tensor], int]:
+        nonlocal passes
+        passes = 0
+        more = ("optimiser.steps=2", "data.validation=", f"model.gradient_checkpointing={setting}")
+        return weights(train(configure(data, tmp_path / setting, *more))), passes
+
+    (plain, once), (saved, twice) = run("false"), run("true")
+    assert twice == 2 * once  # each layer is run again for its gradient
+    assert max((saved[name] - value).abs().max().item() for name, value in plain.items()) < 1e-5
+
+
+def test_bfloat16_computes_in_it_and_keeps_the_weights_in_full(data: Path, tmp_path: Path) -> None:
+    def run(precision: str) -> tuple[dict[str, torch.Tensor], list[float]]:
+        folder = tmp_path / precision
+        made = train(
+            configure(data, folder, "optimiser.steps=3", f"optimiser.precision={precision}", "data.validation=")
+        )
+        log = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        return weights(made), [record["loss"] for record in log]
+
+    (full, exact), (half, rounded) = run("fp32"), run("bf16")
+    assert rounded == pytest.approx(exact, rel=0.03)
+    assert rounded != exact
+    assert {value.dtype for value in half.values()} == {torch.float32}
+    assert any((half[name].to(torch.bfloat16) != half[name]).any() for name in full)
+
+
+@pytest.mark.parametrize("contexts", [("query_and_latents",), ("latents_only", "query_and_latents")])
+def test_contexts_take_turns_and_the_checkpoint_knows_them(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contexts: tuple[str, ...]
+) -> None:
+    from workbench.recipes.tte_flash import TteFlashStep
+
+    seen: list[str] = []
+    forward = TteFlashStep.forward
+
+    def watched(step: Any, batch: Any, context: Any, *rest: Any) -> Any:
+        seen.append(context)
+        return forward(step, batch, context, *rest)
+
+    monkeypatch.setattr(TteFlashStep, "forward", watched)
+    listed = json.dumps(list(contexts))
+    made = train(configure(data, tmp_path / "run", "optimiser.steps=4", f"model.contexts={listed}", "data.validation="))
+    assert seen == [contexts[step % len(contexts)] for step in range(4)]
+    model: Any = load_checkpoint(made, device="cpu")
+    assert model.info.contexts == contexts
+    trace = model.trace([model.prepare(Sample(id="a", text="What is at the centre?"))])[0]
+    assert [model.decode([trace], context=c, max_tokens=2)[0].context for c in contexts] == list(contexts)
+    assert model.decode([trace], max_tokens=2)[0].context == contexts[0]
+
+
 def _stop_at(step: int, log: Any) -> Any:
     def stopping(run: Any, done: int, *rest: Any) -> None:
         log(run, done, *rest)
@@ -96,10 +198,17 @@ def _stop_at(step: int, log: Any) -> Any:
     return stopping
 
 
-def test_training_starts_from_any_qwen2_vl_checkpoint(finished: Path, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["adamw", "muon"])
+def test_training_starts_from_any_qwen2_vl_checkpoint(finished: Path, data: Path, tmp_path: Path, method: str) -> None:
     """A folder without think tokens of ours gets them; LoRA leaves the other weights as they were until it is merged."""
     config = configure(
-        data, tmp_path / "lora", f"model.backbone={finished}", "model.lora_rank=2", "optimiser.steps=2", "model.think=5"
+        data,
+        tmp_path / "lora",
+        f"model.backbone={finished}",
+        "model.lora_rank=2",
+        "optimiser.steps=2",
+        "model.think=5",
+        f"optimiser.method={method}",
     )
     made = train(config)
     before, after = weights(finished), weights(made)

@@ -11,7 +11,16 @@ from workbench.cli._screen import write, write_json
 _EPILOG = """examples:
   thinkscope train tte-flash --config workbench/recipes/configs/demo.toml
   thinkscope train tte-flash --config my.toml --backbone Qwen/Qwen2-VL-2B-Instruct --data train.jsonl --set optimiser.steps=500
-  accelerate launch -m workbench.cli train tte-flash --config my.toml
+  torchrun --nproc-per-node 2 -m workbench.cli train tte-flash --config my.toml    (two processes, on GPUs or CPUs)
+
+settings that are often changed, in the file or with --set (all of them, explained: workbench/recipes/config.py):
+  optimiser.method=muon               Muon for the weight matrices of both towers, AdamW for the rest; adamw: for all
+  optimiser.batch=16                  queries per step of each process; the documents of all processes are negatives
+  optimiser.precision=bf16            compute in bfloat16; the weights stay in float32
+  model.gradient_checkpointing=true   less memory for more time
+  model.lora_rank=16                  adapters on the text stack instead of all weights
+  model.contexts='["latents_only", "query_and_latents"]'
+                                      what the written reasoning sees; several take turns
 """
 
 

@@ -4,9 +4,8 @@ The order of rows is a pure function of seed and step, so that a resumed run see
 """
 
 import hashlib
-import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,15 +15,13 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from workbench.errors import BadInput
 from workbench.images import refer
 from workbench.models.registries import Prefix, Processor
 from workbench.models.sequence import LayoutIds, Packed, pack
 from workbench.recipes.config import DataSettings
 from workbench.recipes.dense import IGNORE, DenseLabels, DenseTruth
+from workbench.recipes.rows import Row, document_key, target_key
 from workbench.types import Sample
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +37,9 @@ class TrainBatch:
     images: Packed | None
     positive: Int[Tensor, " batch"]
     """For each query, the index of its document."""
-    keys: Int[Tensor, " documents"]
-    """Hash of each document's target id, to recognise equal documents of other processes."""
+    keys: Int[Tensor, "documents 2"]
+    """Hashes of each document's target id and of its content. Equal in either, two documents are the same candidate,
+    whichever process or row offers them."""
     dense: DenseTruth | None
     """What the queries' visual tokens cover, when that is trained."""
 
@@ -57,41 +55,6 @@ class TrainBatch:
             keys=self.keys.to(device),
             dense=None if self.dense is None else self.dense.to(device),
         )
-
-
-def read_training_rows(path: Path, *, limit: int | None = None) -> list[Row]:
-    """Read and check a training JSONL. Raises BadInput naming file, row number and what is missing."""
-    if not path.is_file():
-        raise BadInput(f"There is no training data at '{path}'. `thinkscope shapes --out DIR --n N` makes some.")
-    rows: list[Row] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if limit is not None and len(rows) >= limit:
-                break
-            rows.append(_check_row(line, path, number))
-    if not rows:
-        raise BadInput(f"'{path}' holds no rows.")
-    return rows
-
-
-def _check_row(line: str, path: Path, number: int) -> Row:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path.name} row {number} is not JSON: {error}.") from error
-    if not isinstance(row, dict) or not isinstance(row.get("target", {}), dict):
-        raise BadInput(f"{path.name} row {number} must be a JSON object whose target is an object too.")
-    lacking = [key for key in ("query", "reasoning", "target") if key not in row]
-    if lacking:
-        raise BadInput(
-            f"{path.name} row {number} lacks {', '.join(lacking)}; needed: images, query, reasoning, target."
-        )
-    target = row["target"]
-    if not (target.get("text") or target.get("images")):
-        raise BadInput(f"{path.name} row {number} has a target with neither text nor images.")
-    if not (row["query"] or row.get("images")):
-        raise BadInput(f"{path.name} row {number} has neither query nor images.")
-    return row
 
 
 @final
@@ -126,15 +89,15 @@ class Encoder:
 
     def __call__(self, rows: Sequence[tuple[int, Row]]) -> TrainBatch:
         """Encode rows given as (step-unique number, row)."""
-        prefixes = [self.processor.encode(self.sample(r["query"], r.get("images", ()), "query")) for _, r in rows]
+        prefixes = [self.processor.encode(self.sample(r["query"], r.get("images") or (), "query")) for _, r in rows]
         texts = [self.reasoning(row["reasoning"]) for _, row in rows]
         # The end token is only ever a label: nothing is predicted after it.
         queries = pack(prefixes, self.ids, [text[:-1] for text in texts])
         labels, parts = self._labels(queries, texts)
         documents = self._documents(rows)
         keys = list(documents)
-        by_text = [key for key in keys if not documents[key]["images"]]
-        by_image = [key for key in keys if documents[key]["images"]]
+        by_text = [key for key in keys if not documents[key].get("images")]
+        by_image = [key for key in keys if documents[key].get("images")]
         order = [*by_text, *by_image]
         place = {key: index for index, key in enumerate(order)}
         return TrainBatch(
@@ -144,7 +107,7 @@ class Encoder:
             texts=self._pack_documents([documents[key] for key in by_text]),
             images=self._pack_documents([documents[key] for key in by_image]),
             positive=torch.tensor([place[target_key(row)] for _, row in rows]),
-            keys=torch.tensor([_hash(key) for key in order]),
+            keys=torch.tensor([[_hash(key), _hash(document_key(documents[key]))] for key in order]),
             dense=self.dense_truth([row for _, row in rows], prefixes),
         )
 
@@ -170,28 +133,21 @@ class Encoder:
 
     def _documents(self, rows: Sequence[tuple[int, Row]]) -> dict[str, Row]:
         found: dict[str, Row] = {target_key(row): row["target"] for _, row in rows}
+        # A target may carry an id: the same text among the negatives, which carry none, is still that target.
+        targets = {document_key(row["target"]) for _, row in rows}
         for number, row in rows:
-            offered = list(row.get("negatives", ()))
+            offered = list(row.get("negatives") or ())
             draw = random.Random(f"{self.seed} {number}")
             for negative in draw.sample(offered, min(self.settings.negatives, len(offered))):
-                found.setdefault(document_key(negative), negative)
+                if (key := document_key(negative)) not in targets:
+                    found.setdefault(key, negative)
         return found
 
     def _pack_documents(self, documents: Sequence[Row]) -> Packed | None:
         if not documents:
             return None
-        samples = [self.sample(item.get("text"), item.get("images", ()), "document") for item in documents]
+        samples = [self.sample(item.get("text"), item.get("images") or (), "document") for item in documents]
         return pack([self.processor.encode(sample) for sample in samples], self.ids)
-
-
-def target_key(row: Row) -> str:
-    """Identity of a row's target: equal keys are the same candidate."""
-    return row.get("target_id") or document_key(row["target"])
-
-
-def document_key(document: Row) -> str:
-    """Identity of a document that carries none."""
-    return f"image:{'|'.join(document['images'])}" if document.get("images") else f"text:{document['text']}"
 
 
 def _hash(key: str) -> int:

@@ -10,6 +10,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from workbench.errors import BadInput, UnknownName
 from workbench.types import Context
 
+Method = Literal["adamw", "muon"]
+Precision = Literal["fp32", "bf16"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
@@ -70,10 +73,11 @@ class LossSettings:
 class OptimiserSettings:
     """AdamW or Muon with a linear warm-up and a cosine decay to a tenth."""
 
-    method: Literal["adamw", "muon"] = "adamw"
-    """"muon": Muon (K. Jordan; Liu et al., arXiv 2502.16982) for the weight matrices, AdamW for the rest."""
+    method: Method = "adamw"
+    """`muon`: Muon (K. Jordan; Liu et al., arXiv 2502.16982) for the weight matrices, AdamW for the rest."""
     steps: int = 1000
     batch: int = 32
+    """Queries in a step of each process."""
     learning_rate: float = 1e-3
     vision_scale: float = 0.5
     """Learning rate of the vision tower, as a share of the others'."""
@@ -81,15 +85,15 @@ class OptimiserSettings:
     warmup: int = 100
     clip: float = 1.0
     seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerceptionSettings:
     """Dense warm-up of the vision tower: each merged visual token names the object and the region that it covers.
 
-    Needs rows with `objects` (size, colour, shape, place, box in pixels), as Shapes writes them. Its two linear heads are
-    thrown away after.
+    Needs rows with `scene` (width, height) and `objects` (size, colour, shape, box: top, left, bottom, right), in pixels of
+    the row's first image, as Shapes writes them; further images are not asked. Its two linear heads are thrown away after.
     """
 
     steps: int = 0

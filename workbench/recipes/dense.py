@@ -1,5 +1,6 @@
 """What each merged visual token of an image covers, from rows that know their objects (size, colour, shape, box)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,10 +60,11 @@ class DenseLabels:
     def of(
         self, row: Mapping[str, Any], prefix: Prefix
     ) -> tuple[Int[Tensor, "questions tokens"], Int[Tensor, " tokens"]]:
-        """Classes and region (0 ... 8, row-major thirds) of each merged token of the row's first image.
+        """Classes and region (0 ... 8, row-major thirds) of each merged token of the row's images.
 
-        A token names an object that covers most of it or whose centre it holds. One that an object only touches is
-        neither that object nor background: IGNORE.
+        `scene` and `objects` describe the first image; the tokens of further ones are IGNORE. A token names an object
+        that covers most of it or whose centre it holds. One that an object only touches is neither that object nor
+        background: IGNORE. So is an object's size, colour or shape that is not among the classes.
         """
         _, rows, cols = prefix.grids[0]
         height, width = row["scene"]["height"] / rows, row["scene"]["width"] / cols
@@ -71,17 +73,23 @@ class DenseLabels:
             top, left, bottom, right = thing["box"]
             covered = _overlap(rows, height, top, bottom)[:, None] * _overlap(cols, width, left, right)[None, :]
             classes = (
-                self.sizes.index(thing["size"]),
-                self.colours.index(thing["colour"]),
-                self.shapes.index(thing["shape"]),
+                _place(self.sizes, thing["size"]),
+                _place(self.colours, thing["colour"]),
+                _place(self.shapes, thing["shape"]),
             )
             named = covered > MOST
             named[int((top + bottom) / 2 / height), int((left + right) / 2 / width)] = True
-            objects[:, (covered > 0.02) & ~named & (objects[0] == 0)] = IGNORE
-            objects[:, named] = 1 + torch.tensor(classes)[:, None]
+            objects[:, (covered > 0.02) & ~named & (objects == 0).all(dim=0)] = IGNORE
+            objects[:, named] = torch.tensor(classes)[:, None]
         third = lambda n: (torch.arange(n) + 0.5) * 3 / n  # noqa: E731
         regions = third(rows).long()[:, None] * 3 + third(cols).long()[None, :]
-        return objects.flatten(1), regions.flatten()
+        further = sum(math.prod(grid) for grid in prefix.grids[1:])
+        pad = torch.nn.functional.pad
+        return pad(objects.flatten(1), (0, further), value=IGNORE), pad(regions.flatten(), (0, further), value=IGNORE)
+
+
+def _place(names: Sequence[str], name: str) -> int:
+    return 1 + names.index(name) if name in names else IGNORE
 
 
 def _overlap(n: int, size: float, low: float, high: float) -> Tensor:

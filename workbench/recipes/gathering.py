@@ -8,8 +8,8 @@ from torch.distributed.nn.functional import all_gather
 
 
 def gather_documents(
-    documents: Float[Tensor, "documents dim"], keys: Int[Tensor, " documents"]
-) -> tuple[Float[Tensor, "all dim"], Int[Tensor, " all"], int]:
+    documents: Float[Tensor, "documents dim"], keys: Int[Tensor, "documents 2"]
+) -> tuple[Float[Tensor, "all dim"], Int[Tensor, "all 2"], int]:
     """Return the documents and keys of every process, and where this process's own begin.
 
     Gradients flow back to the process that made a document. Processes may hold different numbers of documents: the
@@ -23,14 +23,19 @@ def gather_documents(
     room = max(sizes) - len(keys)
     padded = torch.cat([documents, documents.new_zeros(room, documents.shape[1])])
     everyone = all_gather(padded)
-    all_keys = [torch.zeros(max(sizes), dtype=keys.dtype, device=keys.device) for _ in sizes]
-    dist.all_gather(all_keys, torch.cat([keys, keys.new_zeros(room)]))
+    all_keys = [keys.new_zeros(max(sizes), 2) for _ in sizes]
+    dist.all_gather(all_keys, torch.cat([keys, keys.new_zeros(room, 2)]))
     joined = torch.cat([part[:size] for part, size in zip(everyone, sizes, strict=True)])
     joined_keys = torch.cat([part[:size] for part, size in zip(all_keys, sizes, strict=True)])
     return joined, joined_keys, sum(sizes[: dist.get_rank()])
 
 
-def repeated(keys: Int[Tensor, " all"]) -> Bool[Tensor, " all"]:
-    """Which documents another process, earlier in the order, offers too: as negatives they must not count twice."""
-    first = (keys[:, None] == keys[None, :]).int().argmax(dim=1)
+def same(one: Int[Tensor, "one 2"], other: Int[Tensor, "other 2"]) -> Bool[Tensor, "one other"]:
+    """Which documents are one: those of equal identity (first key), and those of equal content (second key)."""
+    return (one[:, None] == other[None, :]).any(dim=-1)
+
+
+def repeated(keys: Int[Tensor, "all 2"]) -> Bool[Tensor, " all"]:
+    """Which documents stand earlier in the order too (of another process, or under another id): they count once."""
+    first = same(keys, keys).int().argmax(dim=1)
     return first != torch.arange(len(keys), device=keys.device)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from torch import nn
 
 from workbench.errors import BadInput
@@ -17,12 +17,14 @@ from workbench.models.backbone import Backbone
 from workbench.models.creation import save_backbone
 from workbench.models.formats.native import write_manifest
 from workbench.recipes.adapters import Adapters
-from workbench.recipes.batches import Encoder, Row, RowOrder, TrainBatch, loader, read_training_rows
+from workbench.recipes.batches import Encoder, RowOrder, TrainBatch, loader
 from workbench.recipes.config import TrainConfig
 from workbench.recipes.dense import DenseLabels
 from workbench.recipes.optimisers import make_optimisers
 from workbench.recipes.perception import PerceptionHeads, warm_up
+from workbench.recipes.processes import join_processes
 from workbench.recipes.recipe import Report
+from workbench.recipes.rows import Row, read_training_rows
 from workbench.recipes.run_state import RunState
 from workbench.recipes.setup import make_backbone
 
@@ -34,19 +36,20 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     """Train as `config` says and return the folder of the finished checkpoint."""
     folder = Path(config.output.folder)
     state = RunState(folder)
-    # Asked once: a slow process must not meet the state that the first one has begun to write.
-    resumed = state.exists()
+    accelerator = join_processes(config.optimiser.precision)
+    with accelerator.main_process_first():
+        if accelerator.is_main_process:
+            state.recover()
+        resumed = state.exists()
+    # A slow process must not meet the state that the first one has begun to write.
+    accelerator.wait_for_everyone()
     if resumed and not resume:
         raise BadInput(f"'{folder}' already holds a run; add --resume to go on with it, or choose another --out.")
-    accelerator = Accelerator(
-        mixed_precision="bf16" if config.optimiser.precision == "bf16" else "no",
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
     say: Report = report if accelerator.is_main_process else lambda _: None
-    rows = read_training_rows(Path(config.data.train))
+    perceives = bool(config.perception.steps or config.perception.weight)
+    rows = read_training_rows(Path(config.data.train), perceived=perceives)
     backbone = make_backbone(config, rows).to_device(accelerator.device)
     adapters = Adapters.attach(backbone, config.model.lora_rank)
-    perceives = bool(config.perception.steps or config.perception.weight)
     if perceives and (config.model.lora_rank or config.model.freeze_vision):
         raise BadInput(
             "Perception trains the vision tower, which LoRA and model.freeze_vision keep as it is; "
@@ -64,7 +67,8 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     else:
         start = 0
         if heads is not None and config.perception.steps:
-            warm_up(backbone, heads, rows, encoder, config.perception, config.optimiser.seed, config.data.workers, say)
+            log = state.log if accelerator.is_main_process else lambda _: None
+            warm_up(backbone, heads, rows, encoder, config, say, log)
     run = _Run(recipe, config, accelerator, backbone, adapters, encoder, state, say)
     return run.train(module, rows, start)
 
@@ -116,10 +120,11 @@ class _Run:
                 self._log(done, values, seen / (time.monotonic() - begun), begun, start)
             if held_out and (done % self.config.output.validate_every == 0 or done == settings.steps):
                 self._validate(module, held_out, done)
-            if done % self.config.output.save_every == 0 or done == settings.steps:
-                self._save(done, plain, optimisers)
+            # Before the state: a run that goes on from this very step does not come by here again.
             if done == round(settings.steps * self.config.output.early_at):
                 self._export("early", done)
+            if done % self.config.output.save_every == 0 or done == settings.steps:
+                self._save(done, plain, optimisers)
         return self._export("checkpoint", settings.steps)
 
     def _step(self, module: nn.Module, optimisers: Sequence[Any], batch: TrainBatch, step: int) -> dict[str, float]:
@@ -168,7 +173,8 @@ class _Run:
         path = self.config.data.validation
         if not path:
             return []
-        rows = read_training_rows(Path(path), limit=self.config.data.validation_rows)
+        perceived = self.encoder.dense is not None
+        rows = read_training_rows(Path(path), limit=self.config.data.validation_rows, perceived=perceived)
         encoder = Encoder(
             self.encoder.processor,
             self.encoder.ids,

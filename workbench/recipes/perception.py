@@ -4,8 +4,9 @@ Learned end to end, perception is the slow part of a small model; with the truth
 minutes. M-RoPE gives text tokens no absolute place in the image, so the visual tokens must carry it: hence the region.
 """
 
-from collections.abc import Sequence
-from typing import final
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from workbench.models.backbone import Backbone
-from workbench.recipes.batches import Encoder, Row
-from workbench.recipes.config import PerceptionSettings
+from workbench.recipes.batches import Encoder
+from workbench.recipes.config import PerceptionSettings, TrainConfig
 from workbench.recipes.dense import IGNORE, N_REGIONS, DenseLabels, DenseTruth
 from workbench.recipes.recipe import Report
+from workbench.recipes.rows import Row
 
 
 @final
@@ -34,7 +36,7 @@ class PerceptionHeads(nn.Module):
         asked = list(zip(self.names(visual).split(self.counts, dim=1), truth.things, strict=True))
         placed = self.regions(visual)
         # Background covers most tokens; without the weight the first hundred steps only learn to say "nothing".
-        loss = functional.cross_entropy(placed, truth.places)
+        loss = functional.cross_entropy(placed, truth.places, ignore_index=IGNORE)
         for said, true in asked:
             weight = torch.ones(said.shape[1], device=said.device)
             weight[0] = 0.2
@@ -48,7 +50,7 @@ class PerceptionHeads(nn.Module):
             "size": size,
             "colour": colour,
             "shape": shape,
-            "region": (placed.argmax(1) == truth.places).float().mean(),
+            "region": (placed.argmax(1) == truth.places)[truth.places != IGNORE].float().mean(),
         }
 
 
@@ -57,12 +59,15 @@ def warm_up(
     heads: PerceptionHeads,
     rows: Sequence[Row],
     encoder: Encoder,
-    settings: PerceptionSettings,
-    seed: int,
-    workers: int,
+    config: TrainConfig,
     report: Report,
+    log: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Train vision tower and heads in place for `settings.steps` steps; reports accuracy on the batches it trains on."""
+    """Train vision tower and heads in place for `config.perception.steps` steps.
+
+    `report` and `log` are told the loss and the accuracy on the batches that it trains on.
+    """
+    settings, workers = config.perception, config.data.workers
     pictured = [row for row in rows if row.get("images")]
     device = backbone.device
     tower = backbone.family.vision_parameters(backbone.model)
@@ -72,12 +77,13 @@ def warm_up(
     )
     batches = DataLoader(
         pictured,  # pyright: ignore[reportArgumentType] - a list is a data set
-        batch_sampler=_indices(len(pictured), settings, seed),  # pyright: ignore[reportArgumentType]
+        batch_sampler=_indices(len(pictured), settings, config.optimiser.seed),  # pyright: ignore[reportArgumentType]
         collate_fn=_Dense(encoder),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )
-    for step, (pixels, thw, truth) in enumerate(batches):
+    begun = time.monotonic()
+    for done, (pixels, thw, truth) in enumerate(batches, start=1):
         visual = backbone.family.visual_tokens(backbone.model, pixels.to(device), thw.to(device))
         values = heads(visual, truth.to(device))
         optimiser.zero_grad(set_to_none=True)
@@ -85,9 +91,14 @@ def warm_up(
         nn.utils.clip_grad_norm_(tower, 1.0)
         optimiser.step()
         schedule.step()
-        if step % 20 == 0 or step == settings.steps - 1:
-            shown = " ".join(f"{name} {value.item():.3f}" for name, value in values.items())
-            report(f"perception {step + 1}/{settings.steps} {shown}")
+        if done % config.output.log_every == 0 or done == settings.steps:
+            spent = time.monotonic() - begun
+            told = {name: value.item() for name, value in values.items()}
+            rate = done * settings.batch / spent
+            log({"step": done, "split": "perception", "samples_per_second": rate, **told})
+            shown = " ".join(f"{name} {value:.3f}" for name, value in told.items())
+            left = spent / done * (settings.steps - done)
+            report(f"perception {done}/{settings.steps} {shown} {rate:.0f} samples/s {left / 60:.0f} min left")
 
 
 def _indices(n_rows: int, settings: PerceptionSettings, seed: int) -> list[list[int]]:

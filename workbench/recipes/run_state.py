@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import os
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from workbench.errors import BadInput
 
 @final
 class RunState:
-    """The folder of one run. State is written beside its place and renamed, so a stop leaves the old or the new one."""
+    """The folder of one run. What it holds is written beside its place and renamed, so a stop leaves the old or the new."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -79,28 +79,54 @@ class RunState:
                 }
 
     def log(self, record: dict[str, Any]) -> None:
-        """Add one line to log.jsonl."""
+        """Add one line to log.jsonl; a number that is not finite (an accuracy over nothing) becomes null."""
+        record = {name: value if _is_json(value) else None for name, value in record.items()}
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(record) + "\n")
 
+    def recover(self) -> None:
+        """Finish a replacement that a stop cut between its two renames, and remove what other stops left behind.
+
+        One process calls it, before anything is read.
+        """
+        for old in sorted(self.folder.glob(".*.old")):
+            target = old.with_name(old.stem[1:])
+            fresh = _beside(target, "new")
+            if not target.exists():
+                # The old one goes aside only when the new one is complete.
+                (fresh if fresh.exists() else old).rename(target)
+        for left in (*self.folder.glob(".*.old"), *self.folder.glob(".*.new")):
+            shutil.rmtree(left)
+
     @contextlib.contextmanager
     def replacing(self, target: Path) -> Iterator[Path]:
-        """Give a new folder that takes the place of `target` when the block ends without an error."""
+        """Give a new folder that takes the place of `target` when the block ends without an error.
+
+        A folder cannot be renamed over another, so for a moment there is none; `recover` mends a stop in that moment.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.new-{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
+        fresh, old = _beside(target, "new"), _beside(target, "old")
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
         fresh.mkdir()
         try:
             yield fresh
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        old = target.with_name(f".{target.name}.old-{os.getpid()}")
         if target.exists():
             target.rename(old)
         fresh.rename(target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _beside(target: Path, age: str) -> Path:
+    return target.with_name(f".{target.name}.{age}")
 
 
 def _weights(module: nn.Module) -> dict[str, torch.Tensor]:

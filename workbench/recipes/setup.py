@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from workbench.models.backbone import Backbone
 from workbench.models.creation import SmallSize, give_layout, load_base, small_backbone, small_tokenizer
 from workbench.models.layout import tte_flash
-from workbench.recipes.batches import Row
 from workbench.recipes.config import ModelSettings, TrainConfig
+from workbench.recipes.rows import Row
 
 
 def make_backbone(config: TrainConfig, rows: Sequence[Row]) -> Backbone:

@@ -16,7 +16,8 @@ from workbench.models.backbone import Backbone
 from workbench.models.sequence import Packed, visibility
 from workbench.recipes.batches import TrainBatch
 from workbench.recipes.config import LossSettings, TrainConfig
-from workbench.recipes.gathering import gather_documents, repeated
+from workbench.recipes.dense import IGNORE
+from workbench.recipes.gathering import gather_documents, repeated, same
 from workbench.recipes.loop import run_training
 from workbench.recipes.objectives import info_nce, readout_loss, text_loss
 from workbench.recipes.perception import PerceptionHeads
@@ -53,7 +54,7 @@ class TteFlashStep(nn.Module):
         everyone, keys, offset = gather_documents(documents, batch.keys)
         found = backbone.pool(hidden[:, queries.embed])
         positive = batch.positive + offset
-        excluded = repeated(keys) | (keys[None, :] == batch.keys[batch.positive][:, None])
+        excluded = repeated(keys) | same(batch.keys[batch.positive], keys)
         excluded[torch.arange(len(positive)), positive] = False
         head = backbone.family.head(backbone.model)
         written = head(hidden[:, queries.text])
@@ -68,11 +69,12 @@ class TteFlashStep(nn.Module):
             perceived = self.heads(visual, batch.dense)
             parts["perception"] = perceived.pop("perception")
         total = sum((self.weights[name] * value for name, value in parts.items()), start=found.new_zeros(()))
-        right = (written.argmax(-1) == batch.labels) | (batch.labels < 0)
+        written_there = batch.labels != IGNORE
+        right = (written.argmax(-1) == batch.labels) | ~written_there
         return {
             "loss": total,
             **{name: value.detach() for name, value in (parts | perceived).items()},
-            "token_accuracy": right[batch.labels >= 0].float().mean(),
+            "token_accuracy": right[written_there].float().mean(),
             "thought_exact": right.all(dim=1).float().mean(),
             "batch_hit_at_1": ((found @ everyone.T).masked_fill(excluded, -2).argmax(1) == positive).float().mean(),
         }

@@ -15,6 +15,7 @@ from workbench.data.shapes.drawing import masks as draw_masks
 from workbench.data.shapes.sample import ShapesSample, make_sample
 from workbench.data.shapes.scene import Scene
 from workbench.errors import BadInput
+from workbench.jsonl import read_jsonl
 
 
 def write_shapes(folder: Path, config: ShapesConfig, split: str, n: int, *, masks: bool = False) -> Path:
@@ -47,21 +48,12 @@ def write_shapes(folder: Path, config: ShapesConfig, split: str, n: int, *, mask
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a JSONL file, one at a time. Raises `BadInput` naming the line that is not a JSON object."""
+    """The rows of a JSONL file, one at a time. Raises `BadInput` naming the row that is not a JSON object."""
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"{path} is not a file; give the path of a JSONL file")
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadInput(f"line {number} of {path} is not JSON ({error}); mend or remove it") from error
-            if not isinstance(row, dict):
-                raise BadInput(f"line {number} of {path} is a JSON {type(row).__name__}; give one object per line")
-            yield row
+    for row in read_jsonl(path, expected="a Shapes sample"):
+        yield row.values
 
 
 def to_row(sample: ShapesSample) -> dict[str, Any]:

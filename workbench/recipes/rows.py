@@ -1,0 +1,100 @@
+"""The rows of a training JSONL: read, checked, and which documents in them are the same."""
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadInput
+from workbench.jsonl import JsonRow, read_jsonl
+
+Row = Mapping[str, Any]
+
+
+def read_training_rows(path: Path, *, limit: int | None = None, perceived: bool = False) -> list[Row]:
+    """Read and check a training JSONL. Raises BadInput naming file, row number and what is missing or wrong.
+
+    `perceived` also asks of every row with images what the perception loss needs: `scene` and `objects`.
+    """
+    if not path.is_file():
+        raise BadInput(f"There is no training data at '{path}'. `thinkscope shapes --out DIR --n N` makes some.")
+    rows: list[Row] = []
+    for row in islice(read_jsonl(path, expected="images, query, reasoning and target"), limit):
+        _check(row)
+        if perceived and row.values.get("images"):
+            _check_objects(row)
+        rows.append(row.values)
+    if not rows:
+        raise BadInput(f"'{path}' holds no rows.")
+    return rows
+
+
+def target_key(row: Row) -> str:
+    """Identity of a row's target: equal keys are the same candidate."""
+    return row.get("target_id") or document_key(row["target"])
+
+
+def document_key(document: Row) -> str:
+    """Identity of a document by its content."""
+    text, images = document.get("text"), document.get("images")
+    if not images:
+        return f"text:{text}"
+    return f"image:{'|'.join(images)}" + (f" text:{text}" if text else "")
+
+
+def _check(row: JsonRow) -> None:
+    values, where = row.values, row.where
+    if lacking := [key for key in ("query", "reasoning", "target") if key not in values]:
+        raise BadInput(f"{where} lacks {', '.join(lacking)}; needed: images, query, reasoning, target.")
+    for key in ("query", "reasoning"):
+        if not isinstance(values[key], str):
+            raise BadInput(f"{where}: '{key}' is a JSON {type(values[key]).__name__}; expected a string.")
+    if not isinstance(values.get("target_id") or "", str):
+        raise BadInput(f"{where}: 'target_id' must be a string.")
+    if not isinstance(values.get("negatives") or [], list):
+        raise BadInput(f"{where}: 'negatives' must be a list of objects with 'text' and 'images'.")
+    _check_images(where, values)
+    for name, document in (("target", values["target"]), *(("negative", n) for n in values.get("negatives") or [])):
+        if not isinstance(document, dict):
+            raise BadInput(f"{where} has a {name} that is no object; expected one with 'text' and 'images'.")
+        if not isinstance(document.get("text") or "", str):
+            raise BadInput(f"{where} has a {name} whose 'text' is no string.")
+        _check_images(where, document)
+        if not (document.get("text") or document.get("images")):
+            raise BadInput(f"{where} has a {name} with neither text nor images.")
+    if not (values["query"] or values.get("images")):
+        raise BadInput(f"{where} has neither query nor images.")
+
+
+def _check_images(where: str, holder: Mapping[str, Any]) -> None:
+    images = holder.get("images") or []
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise BadInput(f"{where}: 'images' must be a list of paths.")
+
+
+def _check_objects(row: JsonRow) -> None:
+    wanted = (
+        "the perception loss needs 'scene' (width and height in pixels) and 'objects' (size, colour, shape and box as "
+        "top, left, bottom, right) of the row's first image; set perception.steps and perception.weight to 0 without them"
+    )
+    scene, objects = row.values.get("scene"), row.values.get("objects")
+    if not isinstance(scene, dict) or not all(_is_positive(scene.get(side)) for side in ("width", "height")):
+        raise BadInput(f"{row.where} has no usable 'scene': {wanted}.")
+    if not isinstance(objects, list):
+        raise BadInput(f"{row.where} has no 'objects': {wanted}.")
+    for thing in objects:
+        box = thing.get("box") if isinstance(thing, dict) else None
+        named = box is not None and all(isinstance(thing.get(key), str) for key in ("size", "colour", "shape"))
+        if not named or not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+            raise BadInput(f"{row.where} has an object that is not complete: {wanted}.")
+        top, left, bottom, right = box
+        if not (0 <= top + bottom < 2 * scene["height"] and 0 <= left + right < 2 * scene["width"]):
+            raise BadInput(f"{row.where} has an object whose centre lies outside the image: box {box}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
