@@ -15,6 +15,10 @@ from workbench.words import join_pieces
 _AGREEMENT = 0.05
 """Nats per token by which writing and re-reading the same text may differ: bfloat16 kernels differ by less."""
 
+_EVIDENCE = float(np.log(20))
+"""Nats: by this much a text must be less probable under a typical other thought. Asked whether the text came from the one
+thought or the other, with nothing else to go by, one would then be 95% sure."""
+
 _READINGS = {
     "image_dependence": "How much each word depends on this thought",
     "given_word_log_probability": "Your text: log-probability of each word",
@@ -35,11 +39,17 @@ class Decode(ModelProbe):
     near 0 for words that another sample's thought predicts as well. And a text that the thought determines is not yet a
     reason that the embedding used: only an intervention on the thoughts can say so. A probability says how sure the
     decoder is of its words, not how right they are.
+
+    The control `swapped thought` asks whether the text would have come out without this thought. Being above 0 is not
+    enough: the greedy text was chosen for its probability under its own thought, so chance alone puts it above. The text
+    must be at least 20 times less probable (ln 20 = 3 nats) under the median of the other thoughts, and the difference
+    must be more than rounding: 0.05 nats for each of its tokens. The median, so that one other sample that happens to
+    show the same, or one of which nothing is probable, does not decide. With a single other thought it is that one alone.
     """
 
     name = "decode"
     title = "Decoded thought"
-    version = 1
+    version = 2
     reference = "TTE-Flash, arXiv 2605.16638; swapped thoughts as control: Thinkscope"
     needs = (DecodesThoughts,)
 
@@ -157,27 +167,40 @@ def _dependence(
     prefix: str, text: str, own: TextScore, subject: Subject, model: DecodesThoughts, context: Context | None
 ) -> tuple[list[Measure], list[Check]]:
     """Compare a text's own score with those under the thoughts of others; the end token is left out of both."""
-    name = "swapped thought, given text" if prefix else "swapped thought"
     if not (others := subject.others):
         about = "no other sample was given, so whether the text depends on this thought was not tested"
+        name = "swapped thought, given text" if prefix else "swapped thought"
         return [], [Check(name=name, value=0.0, tolerance=None, passed=False, about=about)]
     n = len(others)
     swapped = model.score([subject.trace] * n, [text] * n, context=context, thoughts_from=others)
-    difference = _logs(own) - np.mean([_logs(score) for score in swapped], axis=0)
-    words = join_pieces(own.tokens[:-1])
-    by_word = np.array([difference[indices].sum() for _, indices in words], dtype=np.float32)
+    differences = _logs(own) - np.array([_logs(score) for score in swapped])
+    words, mean = join_pieces(own.tokens[:-1]), differences.mean(axis=0)
+    by_word = np.array([mean[indices].sum() for _, indices in words], dtype=np.float32)
     total = by_word.sum()
     signed: dict[str, Any] = {"signed": True, "better": "higher"}
     meaning = (
         "log-probability under its own thought less the mean under others; near 0: a guess from the words before it"
     )
     sums = "sum over all words; near 0: the text does not come from this thought"
-    about = f"own thought less the mean of {n} others, in nats; near or below 0 the text is a guess from the prompt"
     measures = [
         _along("word", f"{prefix}image_dependence", by_word, "nats", [w for w, _ in words], about=meaning, **signed),
         _along("", f"total_{prefix}image_dependence", np.asarray(total), "nats", about=sums, **signed),
     ]
-    return measures, [Check(name=name, value=float(total), tolerance=0.0, passed=bool(total > 0), about=about)]
+    return measures, [_swapped(prefix, differences)]
+
+
+def _swapped(prefix: str, differences: np.ndarray) -> Check:
+    """Whether the text depends on its thought, from the differences (others tokens) to each other thought."""
+    by_other = differences.sum(axis=1)
+    typical, threshold = float(np.median(by_other)), max(_EVIDENCE, _AGREEMENT * differences.shape[1])
+    passed = typical > threshold
+    about = (
+        f"under the median of {len(by_other)} other thoughts the text is {typical:.1f} nats less probable "
+        f"({by_other.min():.1f} to {by_other.max():.1f}); "
+        + ("it comes from this thought" if passed else f"not above {threshold:.1f} it may be a guess from the prompt")
+    )
+    name = "swapped thought, given text" if prefix else "swapped thought"
+    return Check(name=name, value=typical, tolerance=threshold, passed=passed, about=about)
 
 
 def _agreement(thought: DecodedThought, own: TextScore) -> list[Check]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted import STRENGTH, VOCABULARY, PlantedModel, planted_sample, planted_trace
 
-from probes.decode import Decode
+from probes.decode import Decode, _swapped
 from workbench.probe import Subject
 from workbench.types import Check, ProbeResult, TextScore
 from workbench.views import Note, Table, Words
@@ -48,6 +48,28 @@ def test_dependence_is_the_strength_of_each_word_that_differs() -> None:
     swapped = check(result, "swapped thought")
     assert swapped.passed
     assert swapped.value == pytest.approx(1.5 * STRENGTH, rel=1e-5)
+
+
+def test_one_odd_thought_among_the_others_does_not_decide() -> None:
+    """The mean over the others would pass the first and, with a copy of the sample among them, weaken the second."""
+    odd, same, other = (" blue", " left", " left", " left"), WORDS, (" blue", " left", "cle", ".")
+    guessed = measure(odd, same, same)
+    assert guessed.measure("total_image_dependence").values == pytest.approx(4 * STRENGTH / 3, rel=1e-5)
+    assert not check(guessed, "swapped thought").passed
+    held = check(measure(same, other, other), "swapped thought")
+    assert held.passed
+    assert held.value == pytest.approx(2 * STRENGTH, rel=1e-5)
+    assert "(0.0 to 12.0)" in held.about
+
+
+@pytest.mark.parametrize(
+    ("nats", "n_tokens", "passed"), [(2.9, 4, False), (3.1, 4, True), (4.9, 100, False), (5.1, 100, True)]
+)
+def test_the_text_must_be_twenty_times_likelier_and_beyond_rounding(nats: float, n_tokens: int, passed: bool) -> None:
+    found = _swapped("", np.full((3, n_tokens), nats / n_tokens))
+    assert found.passed is passed
+    assert found.value == pytest.approx(nats)
+    assert found.tolerance == pytest.approx(max(np.log(20), 0.05 * n_tokens))
 
 
 def test_text_that_every_thought_predicts_fails_the_swap() -> None:
