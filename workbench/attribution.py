@@ -42,6 +42,8 @@ class Attribution:
     methods without that property."""
     baseline: Float[np.ndarray, " targets"] | None = None
     """The targets' values at the baseline, for methods that have one."""
+    error: Float[np.ndarray, "targets cells"] | None = None
+    """Standard error of each relevance, for methods that sample."""
     passes: int
     """Forward passes of one sample, to compare costs by."""
     remarks: tuple[str, ...] = ()
@@ -143,6 +145,9 @@ def _numbers(found: Attribution, values: np.ndarray, labels: Sequence[str]) -> l
         rows.append(("baseline_value", found.baseline, "each target's own units", "the number at the baseline"))
     if found.gap is not None:
         rows.append(("completeness_gap", found.gap, "share of the value", "what the map leaves unexplained"))
+    if found.error is not None:
+        about = "standard error of the relevances from sampling, mean over the cells"
+        rows.append(("attribution_error", found.error.mean(axis=1), "each target's own units", about))
     measures = [
         Measure(
             name=name, values=numbers.astype(np.float32), dims=("target",), units=units, coords=by_target, about=about

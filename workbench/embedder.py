@@ -143,6 +143,8 @@ class Objective(abc.ABC):
     """The sample's own features, on the model's device, float32, without gradient."""
     n_layers: int
     """Layers of the decoder."""
+    length: int
+    """Positions of the sequence that the values are read from."""
 
     @abc.abstractmethod
     def __call__(self, features: "Float[Tensor, 'batch units dim']") -> "Float[Tensor, 'batch targets']":
@@ -173,6 +175,13 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def readers(self) -> tuple[tuple[int, ...], ...]:
         """For each target, the sequence positions whose final states its value is read from."""
+
+    def reading(self) -> "Float[Tensor, 'targets seq']":
+        """One row for each target, which sums to 1: equal parts at its readers."""
+        rows = self.features.new_zeros(len(self.targets), self.length)
+        for row, places in zip(rows, self.readers, strict=True):
+            row[list(places)] = 1 / len(places)
+        return rows
 
     @property
     @abc.abstractmethod
@@ -222,4 +231,21 @@ class ComposesVision(abc.ABC):
         """Row-vector attention rollout (arXiv 2005.00928) of each row from the merged tokens to the patches, as cells.
 
         Each layer counts half as attention, mean over heads, and half as residual. Mass is kept: rows keep their sums.
+        """
+
+
+class Randomisable(abc.ABC):
+    """Weights can be drawn anew, in a copy: a map that survives this does not show what the model has learned."""
+
+    @property
+    @abc.abstractmethod
+    def parts(self) -> tuple[str, ...]:
+        """Parts of the model, from the output down to the input."""
+
+    @abc.abstractmethod
+    def randomised(self, parts: Sequence[str], seed: int) -> Embedder:
+        """A model of the same abilities with the weights of these parts drawn anew; this one stays as it is.
+
+        The copy shares all other weights, so it costs memory for the drawn parts alone. Equal seeds give equal weights, and
+        a part gets the same weights whatever is drawn with it. Raises UnknownName for a part that there is not.
         """

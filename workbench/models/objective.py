@@ -6,7 +6,7 @@ is hidden, and a branch for each alternative word. A mask says who sees whom.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -19,10 +19,11 @@ from workbench.embedder import Filling, Level, Objective
 from workbench.images import open_image, refer
 from workbench.models.backbone import Backbone
 from workbench.models.capture import AttentionTap
+from workbench.models.registries import Prefix
 from workbench.models.sequence import Packed, pack, visibility
 from workbench.models.vision_rollout import through_vision
 from workbench.targets import EmbeddingTarget, Score, Target, ThinkEffect, ThinkState, WordTarget
-from workbench.types import Context, Encoded, ImageRef
+from workbench.types import Context, Encoded, ImageRef, Sample
 
 BLUR = 12
 """The blurred image's radius is its longer side divided by this: no shape of a fifth of the image survives it."""
@@ -46,21 +47,31 @@ class Plan:
 
 @final
 class BackboneObjective(Objective):
-    """An objective over a backbone. Stateless between calls; safe to call from several threads."""
+    """An objective over a backbone. Stateless between calls; safe to call from several threads if `encode` is."""
 
     def __init__(
-        self, backbone: Backbone, encoded: Encoded, targets: Sequence[Target], level: Level, context: Context
+        self,
+        backbone: Backbone,
+        encoded: Encoded,
+        targets: Sequence[Target],
+        level: Level,
+        context: Context,
+        encode: Callable[[Sample], Prefix],
     ) -> None:
         self.level = level
         self.targets = tuple(targets)
         self.grids = encoded.grids
         self._backbone = backbone
         self._encoded = encoded
+        self._encode = encode
         self._plan = make_plan(backbone, encoded, self.targets, context)
-        self._columns = (self._plan.ids[0] == backbone.ids.image).nonzero()[:, 0]
+        # Of the query alone: a decoded text or an alternative may hold the image token as a word.
+        query = self._plan.ids[0, : self._plan.packed.think.start]
+        self._columns = (query == backbone.ids.image).nonzero()[:, 0]
         self._own = self._see(encoded)
         self.features = self._own
         self.n_layers = len(backbone.family.layers(backbone.model))
+        self.length = self._plan.ids.shape[1]
         self._per_cell = len(self.features) // len(self._columns)
         with torch.no_grad():
             self._base = backbone.family.token_embedding(backbone.model)(self._plan.ids)
@@ -71,15 +82,14 @@ class BackboneObjective(Objective):
 
     @property
     def readers(self) -> tuple[tuple[int, ...], ...]:
-        plan, embed = self._plan, self._plan.packed.embed
+        plan, embed = self._plan, self._pooled(self._plan.packed.embed)
         found = []
         for target in self.targets:
             match target:
                 case EmbeddingTarget():
-                    places = range(embed.start, embed.stop)
+                    places = embed
                 case ThinkEffect():
-                    copy = plan.hidden_thought[target.think]
-                    places = (*range(embed.start, embed.stop), *range(copy.start, copy.stop))
+                    places = (*embed, *self._pooled(plan.hidden_thought[target.think]))
                 case ThinkState():
                     places = (plan.packed.think.start + target.think,)
                 case WordTarget():
@@ -89,6 +99,9 @@ class BackboneObjective(Objective):
                         places = (*places, *range(branch.start, branch.stop))
             found.append(tuple(places))
         return tuple(found)
+
+    def _pooled(self, embed: slice) -> range:
+        return range(embed.stop - 1 if self._backbone.layout.pooling == "last" else embed.start, embed.stop)
 
     def __call__(self, features: Float[Tensor, "batch units dim"]) -> Float[Tensor, "batch targets"]:
         if features.requires_grad and torch.is_grad_enabled():
@@ -103,14 +116,14 @@ class BackboneObjective(Objective):
         changed = _blurred if filling == "blur" else _flat
         sample = self._encoded.sample
         images = tuple(changed(image) for image in sample.images)
-        prefix = self._backbone.processor.encode(replace(sample, images=images))
+        prefix = self._encode(replace(sample, images=images))
         if [tuple(grid) for grid in prefix.grids] != [(grid.frames, grid.rows, grid.cols) for grid in self.grids]:
             raise RuntimeError("a filled image was cut into another grid than its original")
         return self._see(replace(self._encoded, inputs={"prefix": prefix}))
 
     def noise(self, n: int, seed: int) -> Float[Tensor, "n units dim"]:
         draw = torch.Generator().manual_seed(seed)
-        mean, spread = self.features.mean(dim=0), self.features.std(dim=0)
+        mean, spread = self.features.mean(dim=0), self.features.std(dim=0, correction=0)
         drawn = torch.randn((n, *self.features.shape), generator=draw).to(self.features.device)
         return mean + spread * drawn
 
@@ -279,11 +292,11 @@ def _extend(
 
 
 def _score(embedding: Float[Tensor, "batch dim"], score: Score) -> Float[Tensor, " batch"]:
-    positive = torch.from_numpy(score.positive).to(embedding)
+    positive = torch.tensor(score.positive).to(embedding)
     value = embedding @ positive
     if score.kind == "cosine":
         return value
-    others = embedding @ torch.from_numpy(score.others).to(embedding).T
+    others = embedding @ torch.tensor(score.others).to(embedding).T
     return value - (others.mean(1) if score.kind == "contrast" else others.amax(1))
 
 
