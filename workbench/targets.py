@@ -5,6 +5,7 @@ As text (`--target`): `embedding`, `embedding:margin`, `embedding:cosine:NAME`, 
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -96,14 +97,18 @@ class Word:
 def words_of(pieces: Sequence[str]) -> tuple[Word, ...]:
     """Group a decoded thought's pieces into words: runs of letters and digits, with the tokens that hold them.
 
-    Equal words at different places are different words. Punctuation and spaces belong to no word.
+    Equal words at different places are different words. Punctuation and spaces belong to no word. Two words that share a
+    token (as `3.5` may) both hold it.
     """
     text, owner = "".join(pieces), []
     for number, piece in enumerate(pieces):
         owner += [number] * len(piece)
+    # Vowel signs and accents that are characters of their own (Hindi, Thai, decomposed Latin) do not end a word.
+    plain = "".join("a" if s.isalnum() else "m" if unicodedata.category(s)[0] == "M" else s for s in text)
     found = []
-    for match in re.finditer(r"[^\W_]+(?:['’-][^\W_]+)*", text):
-        found.append(Word(text=match[0], start=owner[match.start()], stop=owner[match.end() - 1] + 1))
+    for match in re.finditer(r"a[am]*(?:['’-]a[am]*)*", plain):
+        begin, end = match.span()
+        found.append(Word(text=text[begin:end], start=owner[begin], stop=owner[end - 1] + 1))
     return tuple(found)
 
 

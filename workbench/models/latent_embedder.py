@@ -19,6 +19,7 @@ from workbench.embedder import (
     Keep,
     Level,
     Objective,
+    Randomisable,
     ReadsVocabulary,
 )
 from workbench.errors import BadInput, Unsupported
@@ -28,6 +29,7 @@ from workbench.models.continuation import Continuation
 from workbench.models.copies import copies_mask, copy_positions, split_copies
 from workbench.models.decoding import Written, score, write
 from workbench.models.objective import BackboneObjective
+from workbench.models.randomising import draw_anew, part_names, rename
 from workbench.models.registries import Prefix
 from workbench.models.sequence import Packed, pack, visibility
 from workbench.models.vision_rollout import through_vision
@@ -36,7 +38,7 @@ from workbench.types import Context, DecodedThought, Encoded, PatchGrid, Sample,
 
 
 @final
-class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable, ComposesVision):
+class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable, ComposesVision, Randomisable):
     """A backbone with learned think and embed tokens."""
 
     def __init__(self, backbone: Backbone, info: EmbedderInfo) -> None:
@@ -46,8 +48,7 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable,
         self._encoding = threading.Lock()
 
     def prepare(self, sample: Sample) -> Encoded:
-        with self._encoding:
-            prefix = self._backbone.processor.encode(sample)
+        prefix = self._encode(sample)
         length = len(prefix.ids) + self._backbone.layout.n_think + self._backbone.layout.n_embed
         if length > self.info.max_tokens:
             raise BadInput(
@@ -67,6 +68,10 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable,
             think=think,
             embed=length - 1,
         )
+
+    def _encode(self, sample: Sample) -> Prefix:
+        with self._encoding:
+            return self._backbone.processor.encode(sample)
 
     def _table(self, prefix: Prefix) -> TokenTable:
         backbone = self._backbone
@@ -279,7 +284,7 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable,
             raise Unsupported(f"The sample '{encoded.sample.id}' has no image, and a map of patches needs one.")
         if any(isinstance(target, WordTarget) for target in targets):
             context = self._context(context)
-        return BackboneObjective(self._backbone, encoded, targets, level, context or "latents_only")
+        return BackboneObjective(self._backbone, encoded, targets, level, context or "latents_only", self._encode)
 
     def through_vision(
         self, encoded: Encoded, rows: Float[np.ndarray, "rows cells"]
@@ -288,6 +293,13 @@ class LatentEmbedder(Embedder, DecodesThoughts, ReadsVocabulary, Differentiable,
             raise Unsupported(f"The sample '{encoded.sample.id}' has no image to follow attention back to.")
         given = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)).to(self._backbone.device)
         return _array(through_vision(self._backbone, encoded, given))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return part_names(self._backbone)
+
+    def randomised(self, parts: Sequence[str], seed: int) -> "LatentEmbedder":
+        return LatentEmbedder(draw_anew(self._backbone, parts, seed), rename(self.info, parts, seed))
 
     def _pack(self, batch: Sequence[Encoded]) -> Packed:
         if not batch:
