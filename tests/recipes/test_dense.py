@@ -9,8 +9,8 @@ LABELS = DenseLabels(sizes=("large", "small"), colours=("blue", "red"), shapes=(
 
 
 def prefix(*grids: tuple[int, int, int]) -> Prefix:
-    none = torch.zeros(0, dtype=torch.long)
-    return Prefix(ids=none, positions=none.expand(3, -1), pixels=None, thw=none, grids=list(grids), spans=[])
+    ids, thw = torch.zeros(0, dtype=torch.long), torch.zeros(0, 3, dtype=torch.long)
+    return Prefix(ids=ids, positions=ids.expand(3, -1), pixels=None, thw=thw, grids=list(grids), spans=[])
 
 
 def row(*boxes: list[float], colour: str = "red") -> dict[str, object]:

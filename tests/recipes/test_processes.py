@@ -3,16 +3,17 @@
 from typing import Any
 
 import pytest
+from accelerate import Accelerator
 
 from workbench.errors import BadInput
 from workbench.recipes import processes
 
 
-class Apart:
+class Apart(Accelerator):
     """accelerate as it is where it does not take part: each process believes that it is alone."""
 
-    num_processes = 1
-    device = "mps"
+    num_processes = 1  # pyright: ignore[reportAssignmentType]
+    device = "mps"  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, **given: Any) -> None:
         self.given = given

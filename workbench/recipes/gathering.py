@@ -1,10 +1,27 @@
 """Documents of all processes as negatives for each."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
+
+
+class _Gather(torch.autograd.Function):
+    """The tensor of every process, stacked. Backward: what all processes' losses ask of one's own, summed."""
+
+    @staticmethod
+    def forward(_context: Any, own: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, own.contiguous())
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total[dist.get_rank()]
 
 
 def gather_documents(
@@ -22,7 +39,7 @@ def gather_documents(
     sizes = [int(count) for count in counts]
     room = max(sizes) - len(keys)
     padded = torch.cat([documents, documents.new_zeros(room, documents.shape[1])])
-    everyone = all_gather(padded)
+    everyone: Tensor = _Gather.apply(padded)  # pyright: ignore[reportAssignmentType]
     all_keys = [keys.new_zeros(max(sizes), 2) for _ in sizes]
     dist.all_gather(all_keys, torch.cat([keys, keys.new_zeros(room, 2)]))
     joined = torch.cat([part[:size] for part, size in zip(everyone, sizes, strict=True)])
