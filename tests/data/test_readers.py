@@ -44,10 +44,10 @@ def test_a_limit_stops_and_a_seed_is_another_world() -> None:
         ("{", "Row 2 of 'd.jsonl' is not JSON"),
         ("[]", "Row 2 of 'd.jsonl' is a JSON list"),
         ('{"query": ""}', "Row 2 of 'd.jsonl': There is neither"),
-        ('{"query": "q", "images": "a.png"}', "Row 2 of 'd.jsonl': 'images' must be a list"),
+        ('{"query": "q", "images": "a.png"}', "Row 2 of 'd.jsonl': 'images' is a text; expected a list"),
         ('{"query": "q", "images": ["gone.png"]}', "Row 2 of 'd.jsonl': There is no file"),
-        ('{"query": 3}', "Row 2 of 'd.jsonl': 'text' is a JSON int"),
-        ('{"query": "q", "target": "t"}', "Row 2 of 'd.jsonl': a document is a JSON str"),
+        ('{"query": 3}', "Row 2 of 'd.jsonl': 'query' is a number"),
+        ('{"query": "q", "target": "t"}', "Row 2 of 'd.jsonl': a document is a text"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, row: str, sentence: str) -> None:

@@ -1,13 +1,18 @@
 """The Shapes world as a data set that needs no files: samples are drawn as they are read."""
 
+import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import asdict, replace
+from functools import partial
 from io import BytesIO
 from itertools import count
 from typing import final
 
 from PIL import Image
 
-from workbench.data.reader import READERS, Pair, Reader
+from workbench import __version__
+from workbench.data.reader import READERS, DataInfo, Pair, Reader, Row
 from workbench.data.shapes import SPLITS, Scene, ShapesConfig, ShapesSample, draw, make_sample
 from workbench.errors import BadInput, UnknownName
 from workbench.images import refer
@@ -18,18 +23,25 @@ from workbench.types import ImageRef
 @READERS.register("shapes")
 @final
 class Shapes(Reader):
-    """Samples of the Shapes world; the source is its seed, 7 when empty."""
+    """Samples of the Shapes world, without end; the source is its seed, 7 when empty."""
 
     name = "shapes"
     about = "The Shapes world, drawn as it is read; 'shapes:SEED' is another world."
 
-    def read(self, source: str, *, split: str, limit: int | None = None) -> Iterator[Pair]:
-        if split not in SPLITS:
-            raise UnknownName("split", split, SPLITS)
-        if source and not source.isdecimal():
-            raise BadInput(f"The source of Shapes is '{source}', but must be a seed: a whole number of 0 or more.")
-        config = ShapesConfig(seed=int(source)) if source else ShapesConfig()
-        return (to_pair(make_sample(config, split, index)) for index in (count() if limit is None else range(limit)))
+    def rows(self, source: str, *, split: str) -> Iterator[Row]:
+        config = _config(source, split)
+        for index in count():
+            make = partial(_make, config, split, index)
+            yield Row(number=index + 1, where=f"Row {index + 1} of Shapes", id=f"{split}-{index:06d}", make=make)
+
+    def describe(self, source: str, *, split: str) -> DataInfo:
+        config = _config(source, split)
+        settings = json.dumps([__version__, split, asdict(config)], sort_keys=True)
+        return DataInfo(
+            title=f"Shapes, seed {config.seed}",
+            rows=None,
+            revision=f"sha256:{hashlib.sha256(settings.encode()).hexdigest()}",
+        )
 
 
 def to_pair(sample: ShapesSample) -> Pair:
@@ -39,14 +51,27 @@ def to_pair(sample: ShapesSample) -> Pair:
         target = make_record([image], "", role="document")
     else:
         target = make_record([], sample.target_text or "", role="document")
+    query = make_record([image] if sample.has_image else [], sample.query)
     return Pair(
-        query=make_record([image] if sample.has_image else [], sample.query),
+        query=replace(query, metadata={"split": sample.split, "task": sample.task}),
         reasoning=sample.reasoning,
         answer=sample.answer,
         target=target,
         target_id=sample.target_id,
         negatives=tuple(make_record([], text, role="document") for text in sample.negatives),
     )
+
+
+def _config(source: str, split: str) -> ShapesConfig:
+    if split not in SPLITS:
+        raise UnknownName("split", split, SPLITS)
+    if source and not source.isdecimal():
+        raise BadInput(f"The source of Shapes is '{source}', but must be a seed: a whole number of 0 or more.")
+    return ShapesConfig(seed=int(source)) if source else ShapesConfig()
+
+
+def _make(config: ShapesConfig, split: str, index: int) -> Pair:
+    return to_pair(make_sample(config, split, index))
 
 
 def _picture(scene: Scene) -> ImageRef:

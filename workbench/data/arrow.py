@@ -1,0 +1,100 @@
+"""Parquet files, row by row, in memory that does not grow with them. pyarrow comes with the extra `data`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadInput, MissingExtra
+
+INSTALL = "pip install 'thinkscope[data]'"
+BATCH = 16
+"""Rows decoded at once; a page of a document may have megabytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One row as Python values, and where it stands."""
+
+    number: int
+    """From 1, over all files."""
+    where: str
+    """Number within the file, and the file."""
+    values: Mapping[str, Any]
+    problem: str = ""
+    """The whole sentence on a row that could not be decoded; `values` is empty."""
+
+
+def import_parquet() -> Any:
+    """`pyarrow.parquet`, or MissingExtra with the install line."""
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtra(f"Parquet needs pyarrow, which is not installed: {INSTALL}") from error
+    return pyarrow.parquet
+
+
+def read_parquet(files: Sequence[Path], *, columns: Sequence[str] | None = None) -> Iterator[TableRow]:
+    """Every row of the files, in their order; `columns` that a file lacks are left out.
+
+    Raises:
+        BadInput: naming a file that is no Parquet or is damaged.
+        MissingExtra: without pyarrow.
+    """
+    parquet, number = import_parquet(), 0
+    for path in files:
+        # With `pre_buffer` a whole row group of images would be held at once.
+        with _told(path), parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
+            held = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            within = 0
+            for batch in file.iter_batches(batch_size=BATCH, columns=held):
+                for values in _each(batch):
+                    number, within = number + 1, within + 1
+                    yield _row(number, f"Row {within} of '{path.name}'", values)
+
+
+def count_rows(files: Sequence[Path]) -> int:
+    """How many rows the files say they have. Raises as `read_parquet`."""
+    parquet, total = import_parquet(), 0
+    for path in files:
+        with _told(path):
+            total += parquet.read_metadata(path).num_rows
+    return total
+
+
+def column_names(files: Sequence[Path]) -> tuple[str, ...]:
+    """Columns of the first file. Raises as `read_parquet`."""
+    parquet = import_parquet()
+    with _told(files[0]):
+        return tuple(parquet.read_schema(files[0]).names)
+
+
+def _row(number: int, where: str, values: dict[str, Any] | str) -> TableRow:
+    if isinstance(values, str):
+        return TableRow(number=number, where=where, values={}, problem=f"{where} {values}")
+    return TableRow(number=number, where=where, values=values)
+
+
+def _each(batch: Any) -> Iterator[dict[str, Any] | str]:
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        for place in range(batch.num_rows):
+            try:
+                values = batch.slice(place, 1).to_pylist()[0]
+            except UnicodeDecodeError:
+                values = "holds text that is not UTF-8; write the file again."
+            yield values
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what pyarrow says of a file into BadInput with its name."""
+    from pyarrow.lib import ArrowException
+
+    try:
+        yield
+    except (ArrowException, OSError) as error:
+        message = str(error).split("\n")[0].rstrip(".")
+        raise BadInput(f"'{path.name}' cannot be read as Parquet: {message}; write or download it again.") from error
