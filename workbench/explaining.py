@@ -3,27 +3,31 @@
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from workbench.assets import read_card
 from workbench.attribution import AttributionProbe, Tick
 from workbench.embedder import Differentiable, Embedder
-from workbench.errors import Cancelled, Unsupported
+from workbench.errors import BadInput, Cancelled, Unsupported
 from workbench.explanation import Explanation
 from workbench.once import Once
-from workbench.probe import missing
+from workbench.probe import PROBES, missing
 from workbench.ranking import Ranker
 from workbench.resolution import Candidates, resolve
 from workbench.samples import Candidate
 from workbench.stages import Progress, StageClock
 from workbench.targets import Target, TargetSpec
+from workbench.trust import MapCase, MapCheck
 from workbench.turns import Turns
-from workbench.types import DecodedThought, Encoded, Sample, Trace
+from workbench.types import DecodedThought, Encoded, ProbeResult, Sample, Trace
 
 _BEFORE = 0.1
 """Share of the progress bar that belongs to what comes before the method."""
 _STAGES = 4
 _MIB = 2**20
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,12 @@ class Caller:
         if self.progress is not None:
             self.progress(done, message)
 
+    def part(self, number: int, n_parts: int) -> "Caller":
+        """The same caller, told of one of several equal parts of the work."""
+        return dataclasses.replace(
+            self, progress=lambda done, message: self.tell((number + min(done, 1.0)) / n_parts, message)
+        )
+
 
 class Explainer:
     """Answers questions and remembers the answers. Safe to share between threads.
@@ -87,27 +97,46 @@ class Explainer:
         self._read = read
         self._encoded: Once[Encoded] = Once(max_entries=4)
         self._made: Once[Explanation] = Once(max_entries=64, max_bytes=256 * _MIB, weigh=_weigh)
+        self._judged: Once[ProbeResult] = Once(max_entries=256)
 
-    def explain(self, question: Question, caller: Caller) -> Explanation:
-        """Answer a question. Raises WorkbenchError for what cannot be attributed, Cancelled when the caller left."""
+    def explain(self, question: Question, checks: Sequence[MapCheck], caller: Caller) -> Explanation:
+        """Answer a question and put the map to tests; a test that cannot take this map is skipped with its reason.
 
-        def make() -> Explanation:
+        Raises WorkbenchError for what cannot be attributed, Cancelled when the caller left.
+        """
+        first = caller.part(0, 1 + len(checks))
+        found = self._once(self._made, question.key, lambda: self._make(question, first), first)
+        judged: dict[str, ProbeResult] = {}
+        skipped: dict[str, str] = {}
+        for number, check in enumerate(checks, start=1):
+            if reason := missing(type(check), question.model):
+                skipped[check.name] = reason
+                continue
+            mine = caller.part(number, 1 + len(checks))
+            key = (question.key, check.name, check.version, repr(check))
+            judge = partial(self._judge, question, found, check, mine)
+            try:
+                judged[check.name] = self._once(self._judged, key, judge, mine)
+            except (BadInput, Unsupported) as error:
+                skipped[check.name] = str(error)
+        caller.tell(1.0, "Done")
+        # An equal sample may name other files than the one that was remembered, and those may be gone.
+        trace = dataclasses.replace(found.trace, sample=question.sample)
+        return dataclasses.replace(found, sample=question.sample, trace=trace, judged=judged, skipped=skipped)
+
+    def _once(self, memory: Once[V], key: Hashable, make: Callable[[], V], caller: Caller) -> V:
+        def in_turn() -> V:
             caller.tell(0.0, "Waiting for its turn")
             with self._turns:
-                return self._make(question, caller)
-
-        def wait() -> None:
-            caller.tell(0.0, "Waiting for somebody who asked the same")
+                return make()
 
         while True:
             try:
-                found = self._made.get(question.key, make, waiting=wait)
+                return memory.get(
+                    key, in_turn, waiting=lambda: caller.tell(0.0, "Waiting for somebody who asked the same")
+                )
             except Cancelled:
                 caller.tell(0.0, "Starting again")  # It was somebody else who left, unless this raises.
-            else:
-                # An equal sample may name other files than the one that was remembered, and those may be gone.
-                trace = dataclasses.replace(found.trace, sample=question.sample)
-                return dataclasses.replace(found, sample=question.sample, trace=trace)
 
     def _make(self, question: Question, caller: Caller) -> Explanation:
         clock = StageClock(lambda done, message: caller.tell(_BEFORE * done, message), n_stages=_STAGES)
@@ -115,7 +144,7 @@ class Explainer:
         refuse(question)
         with clock.stage("trace", "Reading image and query"):
             trace, thought = self._read(question)
-            encoded = self._encoded.get(question.trace_key, lambda: model.prepare(question.sample))
+            encoded = self._encode(question)
         with clock.stage("candidates", "Embedding the candidates"):
             candidates, remarks = self._candidates(question, trace)
         with clock.stage("target", "Finding what the target names"):
@@ -125,20 +154,33 @@ class Explainer:
             assert isinstance(model, Differentiable)
             objective = model.objective(encoded, targets, level=question.method.level, context=context)
             result = question.method.explain(objective, trace, self._tick(caller))
-        seconds = clock.finish()
-        caller.tell(1.0, "Done")
         return Explanation(
             sample=question.sample,
             target=question.target,
-            labels=tuple(target.label for target in targets),
+            targets=targets,
             trace=dataclasses.replace(trace, continuation=None),
             thought=thought,
             result=result,
             notes=(*remarks, *_caveats(targets)),
-            seconds=seconds,
+            seconds=clock.finish(),
             card=read_card(question.path),
             info=model.info,
         )
+
+    def _judge(self, question: Question, found: Explanation, check: MapCheck, caller: Caller) -> ProbeResult:
+        case = MapCase(
+            model=question.model,
+            encoded=self._encode(question),
+            trace=found.trace,
+            targets=found.targets,
+            method=question.method,
+            result=found.result,
+            context=None if found.thought is None else found.thought.context,
+        )
+        return check.judge(case, self._tick(caller))
+
+    def _encode(self, question: Question) -> Encoded:
+        return self._encoded.get(question.trace_key, lambda: question.model.prepare(question.sample))
 
     def _candidates(self, question: Question, trace: Trace) -> tuple[Candidates | None, tuple[str, ...]]:
         if not question.compares or not question.candidates:
@@ -151,6 +193,11 @@ class Explainer:
             self._turns.give_way()
 
         return tick
+
+
+def map_checks() -> dict[str, type[MapCheck]]:
+    """The registered tests of maps by name."""
+    return {name: probe for name, probe in PROBES.items() if issubclass(probe, MapCheck)}
 
 
 def refuse(question: Question) -> None:

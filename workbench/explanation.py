@@ -1,7 +1,7 @@
 """What an attribution of one sample leaves behind, for the terminal, the page and the export to show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from workbench.assets import CheckpointCard
 from workbench.attribution import cells_of
 from workbench.embedder import EmbedderInfo
+from workbench.targets import Target
 from workbench.types import DecodedThought, ProbeResult, Sample, Trace
 
 
@@ -19,20 +20,28 @@ class Explanation:
     sample: Sample
     target: str
     """As it was asked for: `words`, `think:3:effect`, ..."""
-    labels: tuple[str, ...]
-    """One for each target that the text named."""
     trace: Trace
     """Without its continuation."""
     thought: DecodedThought | None
     """The text whose words can be targets."""
     result: ProbeResult
     """Of the attribution method."""
+    targets: tuple[Target, ...]
+    judged: Mapping[str, ProbeResult] = field(default_factory=dict)
+    """What the tests of the map found, by name."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Test -> why it did not run, in one sentence."""
     notes: tuple[str, ...]
     """What was changed or left out on the way, in plain sentences."""
     seconds: Mapping[str, float]
     """Wall time of each stage, and `total`; of the run that made this."""
     card: CheckpointCard
     info: EmbedderInfo
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the targets are called, one for each that the text named."""
+        return tuple(target.label for target in self.targets)
 
 
 def values_of(result: ProbeResult, name: str) -> tuple[float, ...] | None:

@@ -6,11 +6,11 @@ from typing import Any
 from workbench.explanation import Explanation, sentences_of, values_of
 from workbench.images import open_image
 from workbench.inspection import Inspection, readings_of
-from workbench.probe import PROBES, build
+from workbench.probe import probe_of
 from workbench.render import sheet
 from workbench.render.report import Section, report_html
 from workbench.store import to_json
-from workbench.types import ImageRef
+from workbench.types import ImageRef, ProbeResult
 
 SCHEMA = "thinkscope.inspection"
 EXPLANATION_SCHEMA = "thinkscope.explanation"
@@ -73,10 +73,7 @@ def inspection_html(inspection: Inspection) -> str:
 
     Raises BadInput when an image has gone or changed since it was inspected.
     """
-    sections = []
-    for name, result in inspection.results.items():
-        probe = build(PROBES.get(name), result.parameters)
-        sections.append(Section(title=probe.title, panels=probe.view(result), result=result))
+    sections = [_section(result) for result in inspection.results.values()]
     return report_html(
         f"Thinkscope: {inspection.card.title}",
         sections,
@@ -106,6 +103,8 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "targets": _targets(explanation),
         "checks": [to_json(check) for check in result.checks],
         "result": to_json(result),
+        "judged": {name: to_json(found) for name, found in explanation.judged.items()},
+        "skipped": dict(explanation.skipped),
         "notes": list(explanation.notes),
         "seconds": dict(explanation.seconds),
         "provenance": to_json(result.provenance),
@@ -114,20 +113,15 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
 
 def explanation_html(explanation: Explanation) -> str:
     """The explanation as one HTML page with its pictures inside. Raises BadInput when an image has gone or changed."""
-    probe = build(PROBES.get(explanation.result.probe), explanation.result.parameters)
-    about = " ".join(sentences_of(explanation.result))
-    section = Section(
-        title=f"{probe.title}: {explanation.target}",
-        panels=probe.view(explanation.result),
-        result=explanation.result,
-        about=about,
-    )
+    sections = [_section(explanation.result, f": {explanation.target}", " ".join(sentences_of(explanation.result)))]
+    sections += [_section(result) for result in explanation.judged.values()]
     facts = {} if explanation.thought is None else {"decoded thought": explanation.thought.text}
     facts |= {row["label"]: _value_text(row) for row in _targets(explanation)}
     facts |= {f"note {number}": note for number, note in enumerate(explanation.notes, start=1)}
+    facts |= {f"{name} was skipped": reason for name, reason in explanation.skipped.items()}
     return report_html(
         f"Thinkscope: which patches made it, {explanation.card.title}",
-        [section],
+        sections,
         explanation.result.provenance,
         query=explanation.sample.text,
         images=[open_image(image) for image in explanation.sample.images],
@@ -138,6 +132,11 @@ def explanation_html(explanation: Explanation) -> str:
 def explanation_png(explanation: Explanation) -> bytes:
     """The maps over their images as a PNG, a row for each target. Raises BadInput when an image has gone or changed."""
     return sheet.explanation_png(explanation.result, [open_image(image) for image in explanation.sample.images])
+
+
+def _section(result: ProbeResult, more: str = "", about: str = "") -> Section:
+    probe = probe_of(result)
+    return Section(title=f"{probe.title}{more}", panels=probe.view(result), result=result, about=about)
 
 
 def _targets(explanation: Explanation) -> list[dict[str, Any]]:

@@ -127,6 +127,13 @@ def build(probe: type[Probe], values: Mapping[str, Any]) -> Probe:
     return probe(**values)
 
 
+def probe_of(result: ProbeResult) -> Probe:
+    """The probe that made a result, with its parameters; what a result keeps beside the probe's fields is left out."""
+    probe = PROBES.get(result.probe)
+    names = {parameter.name for parameter in parameters(probe)}
+    return build(probe, {name: value for name, value in result.parameters.items() if name in names})
+
+
 def missing(probe: type[Probe], model: Embedder) -> str | None:
     """Why this model cannot take this probe, in one sentence; None when it can."""
     needs: Sequence[type] = getattr(probe, "needs", ())

@@ -24,6 +24,7 @@ from workbench.ranking import Ranker
 from workbench.samples import Candidate, make_sample, read_candidates, text_candidates
 from workbench.stages import Progress, StageClock
 from workbench.targets import parse_target
+from workbench.trust import MapCheck
 from workbench.turns import Turns
 from workbench.types import DecodedThought, ProbeResult, Sample, Trace
 
@@ -144,6 +145,7 @@ class Session:
         checkpoint: str = DEFAULT_CHECKPOINT,
         candidates: Sequence[Candidate] = (),
         thought: DecodedThought | None = None,
+        checks: Sequence[MapCheck] = (),
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Explanation:
@@ -156,6 +158,7 @@ class Session:
             checkpoint: bundled name or folder.
             candidates: what targets of the embedding compare with.
             thought: the text whose words can be targets; None takes the one that the model writes by itself.
+            checks: tests that the map is put to.
             progress: is told how far it has come, unless the result was known.
             cancelled: asked between steps; when it says yes, Cancelled is raised and nothing is remembered.
 
@@ -175,7 +178,7 @@ class Session:
             thought=thought,
             trace_key=_trace_key(model, sample),
         )
-        return self._explainer.explain(question, Caller(progress=progress, cancelled=cancelled))
+        return self._explainer.explain(question, checks, Caller(progress=progress, cancelled=cancelled))
 
     def _read(self, question: Question) -> tuple[Trace, DecodedThought | None]:
         job = _Job(

@@ -98,6 +98,17 @@ def build_method(name: str, settings: Sequence[str], level: str | None) -> Any:
     return build(known[name], values)
 
 
+def build_checks(names: Sequence[str]) -> tuple[Any, ...]:
+    """The tests of maps of these names, each once; `all` names every one. Raises UnknownName."""
+    from workbench.explaining import map_checks
+
+    known = map_checks()
+    for name in names:
+        if name != "all" and name not in known:
+            raise UnknownName("test of maps", name, [*known, "all"])
+    return tuple(check() for name, check in known.items() if name in names or "all" in names)
+
+
 def _read_value(probe: Any, field: str, text: str, flag: str) -> Any:
     from workbench.probe import parameters
 

@@ -4,10 +4,11 @@ import shutil
 
 from workbench.cli._screen import has_colour, paint, plain, table
 from workbench.explanation import Explanation, sentences_of, values_of
-from workbench.probe import PROBES, build
+from workbench.probe import probe_of
 from workbench.render.text import panel_text
 from workbench.render.values import number
 from workbench.targets import words_of
+from workbench.types import ProbeResult
 from workbench.views import Note
 
 _TITLE = "1"
@@ -16,26 +17,32 @@ _TITLE = "1"
 def report(explanation: Explanation) -> str:
     """The thought with its words numbered, each target's number, the maps, and what speaks for or against them."""
     result = explanation.result
-    probe = build(PROBES.get(result.probe), result.parameters)
+    probe = probe_of(result)
     level = result.parameters.get("level", "tokens")
     head = (
         f"{paint(plain(explanation.card.title), _TITLE)}: {probe.title} on {level}, "
         f"target {plain(explanation.target)}, {explanation.seconds['total']:.2f} s"
     )
-    maps = [
-        panel_text(panel, result, colour=has_colour(), width=shutil.get_terminal_size((100, 24)).columns)
-        for panel in probe.view(result)
-        if not isinstance(panel, Note)
-    ]
+    tests = [figure for found in explanation.judged.values() for figure in _figures(found)]
     parts = [
         head,
         _thought(explanation),
         _numbers(explanation),
-        *maps,
+        *_figures(result),
         "\n".join(sentences_of(result)),
+        *tests,
         _trust(explanation),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _figures(result: ProbeResult) -> list[str]:
+    width = shutil.get_terminal_size((100, 24)).columns
+    return [
+        panel_text(panel, result, colour=has_colour(), width=width)
+        for panel in probe_of(result).view(result)
+        if not isinstance(panel, Note)  # failed checks stand at the end, with those that passed
+    ]
 
 
 def _thought(explanation: Explanation) -> str:
@@ -64,7 +71,9 @@ def _column(explanation: Explanation, name: str, *, share: bool = False) -> list
 
 def _trust(explanation: Explanation) -> str:
     result = explanation.result
-    lines = [f"{'ok' if check.passed else 'NOT'}: {check.name}: {plain(check.about)}" for check in result.checks]
+    checks = [*result.checks, *(check for found in explanation.judged.values() for check in found.checks)]
+    lines = [f"{'ok' if check.passed else 'NOT'}: {check.name}: {plain(check.about)}" for check in checks]
+    lines += [f"{name} was not tested: {plain(reason)}" for name, reason in explanation.skipped.items()]
     lines += [plain(str(text)) for m in result.measures if m.name == "remarks" for text in m.values]
     lines += [plain(note) for note in explanation.notes]
     if explanation.card.knows:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workbench.cli._arguments import UsageError, build_method
+from workbench.cli._arguments import UsageError, build_checks, build_method
 from workbench.cli._screen import show_progress, write, write_json
 
 _EPILOG = """targets (numbers count from 1):
@@ -46,6 +46,14 @@ def register(commands: Any) -> None:
         help="set a parameter of the method; may be given several times",
     )
     parser.add_argument(
+        "--check",
+        dest="checks",
+        action="append",
+        default=[],
+        metavar="NAME|all",
+        help="put the map to a test (faithfulness, stability ...); may be given several times",
+    )
+    parser.add_argument(
         "--candidates", type=Path, metavar="FILE", help="documents that the embedding compares with: .txt or .jsonl"
     )
     parser.add_argument("--checkpoint", default="tte-flash", metavar="NAME|PATH", help="bundled name or folder")
@@ -74,11 +82,18 @@ def run(args: argparse.Namespace) -> int:
     resolve_checkpoint(args.checkpoint)
     parse_target(args.target)
     method = build_method(args.method or DEFAULT_METHOD, args.settings, args.level)
+    checks = build_checks(args.checks)
 
     from workbench.runner import Session
 
     found = Session(device=args.device, dtype=args.dtype).attribute(
-        sample, args.target, method, checkpoint=args.checkpoint, candidates=candidates, progress=show_progress
+        sample,
+        args.target,
+        method,
+        checkpoint=args.checkpoint,
+        candidates=candidates,
+        checks=checks,
+        progress=show_progress,
     )
     show_progress(1.0, "Done")
     _show(args, found)
