@@ -1,6 +1,6 @@
 """Probe parameters as controls: a choice is a dropdown, a yes or no a checkbox, a range a slider, any other a field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,14 +67,15 @@ def probes_from(controls: Sequence[tuple[str, str]], values: Sequence[Any]) -> t
     given: dict[str, dict[str, Any]] = {name: {} for name in probes}
     kinds = {name: {p.name: p for p in parameters(probe)} for name, probe in probes.items()}
     for (probe, parameter), value in zip(controls, values, strict=True):
-        given[probe][parameter] = _typed(kinds[probe], parameter, value)
+        given[probe][parameter] = typed(kinds[probe][parameter], value)
     return tuple(build(probes[name], chosen) for name, chosen in given.items())
 
 
-def _typed(kinds: Mapping[str, Parameter], name: str, value: Any) -> Any:
+def typed(parameter: Parameter, value: Any) -> Any:
+    """A value of a parameter as the browser sent it, in the parameter's own type; other kinds of value stay as they are."""
     # Browsers know one kind of number: 5 may come back as 5.0, and must not make another cache key.
-    if kinds[name].type is int and isinstance(value, float) and value.is_integer():
+    if parameter.type is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    if kinds[name].type is float and isinstance(value, int) and not isinstance(value, bool):
+    if parameter.type is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value

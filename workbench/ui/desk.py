@@ -9,15 +9,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from workbench.assets import DEFAULT_CHECKPOINT, assets_dir, bundled_checkpoints, resolve_checkpoint
 from workbench.errors import BadInput, UnknownName
+from workbench.explanation import Explanation, values_of
 from workbench.inspection import Inspection
 from workbench.runner import Session
 from workbench.samples import Candidate, read_candidates
+from workbench.ui.jobs import Jobs
 from workbench.ui.uploads import Uploads
 
-MAX_KEPT = 32
+MAX_KEPT = 64
 
 
 class Shelf:
@@ -26,7 +29,7 @@ class Shelf:
     def __init__(self, max_kept: int = MAX_KEPT) -> None:
         self._max_kept = max_kept
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Inspection] = OrderedDict()
+        self._kept: OrderedDict[str, Inspection | Explanation] = OrderedDict()
 
     def put(self, inspection: Inspection) -> str:
         """Keep a result and return its id, which is made from what was asked: the same question has the same id."""
@@ -36,21 +39,46 @@ class Shelf:
             [[name, repr(result.parameters)] for name, result in inspection.results.items()],
             [row.candidate.text for row in inspection.ranking],
         ]
+        return self._keep(asked, inspection)
+
+    def put_explanation(self, explanation: Explanation) -> str:
+        """Keep an explanation and return its id, made in the same way."""
+        result, thought = explanation.result, explanation.thought
+        asked = [
+            explanation.trace.provenance.weights_sha256,
+            explanation.sample.id,
+            [result.probe, result.version, repr(result.parameters)],
+            [explanation.target, explanation.labels, thought.text if thought else ""],
+            values_of(result, "value"),
+        ]
+        return self._keep(asked, explanation)
+
+    def get(self, key: object) -> Inspection:
+        """Return a kept result. Raises BadInput when it was pushed out, or when the id was never given."""
+        found = self._look(key)
+        if not isinstance(found, Inspection):
+            raise BadInput("This result is no longer in memory; press 'Read the thought' again.")
+        return found
+
+    def get_explanation(self, key: object) -> Explanation:
+        """Return a kept explanation. Raises BadInput as `get` does."""
+        found = self._look(key)
+        if not isinstance(found, Explanation):
+            raise BadInput("This map is no longer in memory; ask for it again.")
+        return found
+
+    def _keep(self, asked: list[Any], found: Inspection | Explanation) -> str:
         key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
         with self._lock:
-            self._kept[key] = inspection
+            self._kept[key] = found
             self._kept.move_to_end(key)
             while len(self._kept) > self._max_kept:
                 self._kept.popitem(last=False)
         return key
 
-    def get(self, key: object) -> Inspection:
-        """Return a kept result. Raises BadInput when it was pushed out, or when the id was never given."""
+    def _look(self, key: object) -> Inspection | Explanation | None:
         with self._lock:
-            found = self._kept.get(key) if isinstance(key, str) else None
-        if found is None:
-            raise BadInput("This result is no longer in memory; press 'Read the thought' again.")
-        return found
+            return self._kept.get(key) if isinstance(key, str) else None
 
 
 class Desk:
@@ -68,6 +96,7 @@ class Desk:
     def __init__(self, session: Session, folders: Sequence[Path] = (), *, upload_folder: Path) -> None:
         self.session = session
         self.shelf = Shelf()
+        self.jobs = Jobs()
         self.uploads = Uploads(upload_folder)
         self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])
         self.default_candidates: tuple[Candidate, ...] = _shipped_candidates()

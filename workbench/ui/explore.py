@@ -9,7 +9,7 @@ from workbench.assets import examples
 from workbench.images import open_image, refer
 from workbench.render.html import STYLE
 from workbench.stages import Progress
-from workbench.ui import handlers
+from workbench.ui import attributions, handlers
 from workbench.ui.controls import ProbeControl, place_controls
 from workbench.ui.desk import Desk
 from workbench.ui.guard import answered, told
@@ -107,13 +107,37 @@ def _place_result(desk: Desk) -> gr.HTML:
     def export_file(asked: dict[str, Any]) -> dict[str, Any]:
         return handlers.export_file(desk, asked)
 
+    @answered
+    def start_attribution(asked: dict[str, Any]) -> dict[str, Any]:
+        return attributions.start_attribution(desk, asked)
+
+    @answered
+    def look_attribution(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.jobs.look(asked.get("job"))
+
+    @answered
+    def cancel_attribution(asked: dict[str, Any]) -> dict[str, Any]:
+        desk.jobs.cancel(asked.get("job"))
+        return {}
+
+    @answered
+    def export_explanation(asked: dict[str, Any]) -> dict[str, Any]:
+        return attributions.export_explanation(desk, asked)
+
     return gr.HTML(
         value="",
         html_template='<div class="tv-root" data-testid="result"></div>',
         # Gradio nests this sheet in the component's own selector, where dark mode is an ancestor, `&` the component.
         css_template=f"{read_style('explore.css')}\n{STYLE.replace('.dark .ts', '.dark & .ts')}",
         js_on_load=read_script("explore"),
-        server_functions=[head_maps, export_file],
+        server_functions=[
+            head_maps,
+            export_file,
+            start_attribution,
+            look_attribution,
+            cancel_attribution,
+            export_explanation,
+        ],
         apply_default_css=False,
         elem_id="ts-result",
         min_height=240,

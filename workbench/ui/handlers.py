@@ -13,6 +13,7 @@ from workbench.images import refer
 from workbench.samples import Candidate, make_sample, text_candidates
 from workbench.stages import Progress
 from workbench.types import ImageRef
+from workbench.ui.attributions import offer
 from workbench.ui.controls import probes_from
 from workbench.ui.desk import Desk
 from workbench.ui.payload import head_planes, to_json
@@ -57,14 +58,16 @@ def read_thought(
         raise BadInput("The question is empty; type what you want to know about the image, or pick an example.")
     sample = make_sample([open_upload(desk, file) for file in files], asked.query)
     candidates, source = _candidates(desk, asked.listed)
+    checkpoint = desk.path_of(asked.checkpoint)
     inspection = desk.session.inspect(
         sample,
-        checkpoint=desk.path_of(asked.checkpoint),
+        checkpoint=checkpoint,
         probes=probes_from(controls, settings),
         candidates=candidates,
         progress=progress,
     )
-    return to_json(inspection, desk.shelf.put(inspection), candidates_from=source)
+    methods = offer(inspection, desk.session.model(checkpoint))
+    return to_json(inspection, desk.shelf.put(inspection), candidates_from=source, attribution=methods)
 
 
 def accept(desk: Desk, files: Sequence[Mapping[str, Any]], tab: str | None) -> None:

@@ -13,9 +13,10 @@ from PIL import Image
 
 from workbench.images import open_image
 from workbench.inspection import Inspection, readings_of
-from workbench.probe import PROBES, build, parameters
+from workbench.probe import parameters, probe_of
 from workbench.render.html import panel_html, thumbnail
 from workbench.types import ProbeResult
+from workbench.ui.attributions import word_numbers
 from workbench.ui.maps import REDUCTIONS, head_maps, pack, reduced_maps, sends_heads
 from workbench.ui.pictures import data_uri
 from workbench.ui.sentences import about_thought, card_facts, control, metric_rows, stage_name, warnings
@@ -28,13 +29,14 @@ _DRAWN = {"attention": "attention_image_", "decode": "word_probability", "lens":
 """Measures that the page draws itself, by how their names begin."""
 
 
-def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
+def to_json(inspection: Inspection, key: str, *, candidates_from: str, attribution: dict[str, Any]) -> str:
     """Describe an inspection for the page.
 
     Args:
         inspection: what to show.
         key: id under which the shelf keeps it.
         candidates_from: ends the sentence "out of 240 texts ...", for example " of the Shapes world".
+        attribution: the methods that are offered, as `attributions.offer` describes them.
 
     Raises:
         BadInput: when an image file of the sample has gone or changed.
@@ -51,6 +53,7 @@ def to_json(inspection: Inspection, key: str, *, candidates_from: str) -> str:
         "tokens": _tokens(inspection),
         "lens": None if lens is None else _lens(lens),
         "ranking": _ranking(inspection, candidates_from),
+        "attribution": attribution,
         "more": _more(inspection, pictures),
         "card": {
             "title": inspection.card.title,
@@ -80,10 +83,12 @@ def _thought(inspection: Inspection) -> dict[str, Any] | None:
     dependence = found.get("image_dependence")
     # The words are scored again for the control; a tokenizer that cuts them otherwise gives other words.
     matches = dependence is not None and dependence.coords.get("word") == words
+    numbers = word_numbers(inspection.thought)
     return {
         "words": [
             {
                 "text": str(word),
+                "number": numbers[i] if i < len(numbers) else None,
                 "p": _number(confidence.values[i]),
                 "dependence": _number(dependence.values[i]) if matches and dependence is not None else None,
             }
@@ -157,7 +162,7 @@ def _more(inspection: Inspection, pictures: list[Image.Image]) -> list[dict[str,
     """What else the probes have to show, drawn by the report's renderer, which escapes every text."""
     images, found = [thumbnail(picture) for picture in pictures], []
     for name, result in inspection.results.items():
-        probe = build(PROBES.get(name), result.parameters)
+        probe = probe_of(result)
         panels = [panel for panel in probe.view(result) if not _is_drawn(name, panel)]
         if panels:
             drawn = "".join(panel_html(panel, result, images) for panel in panels)

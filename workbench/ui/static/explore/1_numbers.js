@@ -10,7 +10,8 @@ function unpackHalf(text) {
   for (let i = 0; i < halves.length; i += 1) {
     const exponent = (halves[i] >> 10) & 0x1f;
     const fraction = halves[i] & 0x3ff;
-    values[i] = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
+    const sign = halves[i] & 0x8000 ? -1 : 1;
+    values[i] = sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
   }
   return values;
 }
@@ -41,8 +42,21 @@ function viridis(t) {
   return VIRIDIS[low].map((value, channel) => value + (VIRIDIS[low + 1][channel] - value) * (at - low));
 }
 
-/** RGBA of one patch. "colour" paints over the image; "spotlight" darkens what is not looked at. */
+// ColorBrewer's RdBu turned round, as in workbench/render/heat.py: blue is below 0, red above.
+const DIVERGING = [
+  [5, 48, 97], [33, 102, 172], [67, 147, 195], [146, 197, 222], [209, 229, 240], [247, 247, 247], [253, 219, 199],
+  [244, 165, 130], [214, 96, 77], [178, 24, 43], [103, 0, 31],
+];
+
+function diverging(t) {
+  const at = ((Math.min(Math.max(t, -1), 1) + 1) / 2) * (DIVERGING.length - 1);
+  const low = Math.min(Math.floor(at), DIVERGING.length - 2);
+  return DIVERGING[low].map((value, channel) => value + (DIVERGING[low + 1][channel] - value) * (at - low));
+}
+
+/** RGBA of one patch. "colour" paints over the image, "signed" too with two colours; "spotlight" darkens what is not looked at. */
 function paint(t, style, opacity) {
+  if (style === "signed") return [...diverging(t), 255 * opacity * (0.05 + 0.95 * Math.min(Math.abs(t), 1) ** 0.5)];
   if (style === "spotlight") return [...WORST, 255 * opacity * (1 - Math.sqrt(Math.max(t, 0)))];
   return [...viridis(t), 255 * opacity * (0.05 + 0.95 * Math.max(t, 0) ** 0.7)];
 }

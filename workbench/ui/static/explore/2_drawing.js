@@ -78,7 +78,7 @@ function drawScale(canvas, style) {
   const { width, height } = canvas;
   for (let x = 0; x < width; x += 1) {
     const t = x / (width - 1);
-    const shade = style === "spotlight" ? Array(3).fill(255 * Math.sqrt(t)) : viridis(t);
+    const shade = style === "spotlight" ? Array(3).fill(255 * Math.sqrt(t)) : style === "signed" ? diverging(2 * t - 1) : viridis(t);
     pen.fillStyle = `rgb(${shade.map(Math.round).join(",")})`;
     pen.fillRect(x, 0, 1, height);
   }

@@ -16,12 +16,24 @@ function warningsPart(view) {
   return make("div", { class: "tv-warnings", role: "status", "data-testid": "warnings" }, view.warnings.map((text) => make("p", {}, text)));
 }
 
-function thoughtPart(view) {
+/** The thought, coloured by confidence. `choose(number)` on a click on a word, where words can be explained; else null. */
+function thoughtPart(view, choose) {
   const thought = view.thought;
   if (!thought) return section("The decoded thought", null, make("p", {}, "This checkpoint has no generation head that reads its think tokens as text."));
-  const words = thought.words.map((word) =>
-    make("span", { class: `tv-word tv-${bandOf(word.p)}`, tabindex: "0", "data-tip": wordTip(word), "aria-label": `${word.text}, ${percent(word.p)}` }, word.text),
-  );
+  const words = thought.words.map((word, place) => {
+    const can = choose !== null && word.number !== null;
+    const node = make("span", { class: `tv-word tv-${bandOf(word.p)}${can ? " tv-can" : ""}`, tabindex: "0", "data-tip": wordTip(word), "data-number": word.number, "data-testid": `word-${place}`, "aria-label": `${word.text}, ${percent(word.p)}` }, word.text);
+    if (!can) return node;
+    node.setAttribute("role", "button");
+    node.setAttribute("aria-pressed", "false");
+    node.addEventListener("click", () => choose(word.number));
+    node.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      choose(word.number);
+    });
+    return node;
+  });
   const legend = make("p", { class: "tv-legend" }, "How sure the model is of each word: ", BANDS.map(([, name, range]) => make("span", { class: `tv-word tv-${name}` }, range)));
   const body = words.length ? words.flatMap((word) => [word, " "]) : ["The model ended its thought at once: there is no text."];
   return section(
@@ -31,6 +43,11 @@ function thoughtPart(view) {
     legend,
     thought.control ? make("p", { class: `tv-control tv-control-${thought.control.level}`, "data-testid": "control" }, thought.control.text) : null,
   );
+}
+
+/** Mark the word that is explained; null marks none. */
+function markWord(thought, number) {
+  for (const word of thought.querySelectorAll(".tv-can")) word.setAttribute("aria-pressed", String(Number(word.dataset.number) === number));
 }
 
 function wordTip(word) {

@@ -1,6 +1,7 @@
 // The component's life: wait for a result, build it, replace it. `element`, `props`, `server` and `watch` are Gradio's.
 
 let explorer = null;
+let attribution = null;
 let latest = 0;
 
 function loadImage(source) {
@@ -26,7 +27,12 @@ async function saveAs(kind, view, says) {
   const answer = await ask("export_file", { id: view.id, kind });
   says.textContent = answer.error || "";
   if (answer.error) return;
-  const link = make("a", { href: URL.createObjectURL(new Blob([answer.text], { type: answer.type })), download: answer.name });
+  offerFile(answer.text, answer);
+}
+
+/** Let the browser save some content under the name and type of `file`. */
+function offerFile(content, file) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([content], { type: file.type })), download: file.name });
   document.body.append(link);
   link.click();
   link.remove();
@@ -41,7 +47,8 @@ function downloadsPart(view) {
 
 async function show() {
   if (explorer) explorer.close();
-  explorer = null;
+  if (attribution) attribution.close();
+  explorer = attribution = null;
   const root = element.querySelector(".tv-root");
   if (!props.value) {
     root.replaceChildren(make("div", { class: "tv-empty" }, make("p", {}, "Choose an example above, or give an image and a question, then press "), make("strong", {}, "Read the thought"), make("p", {}, "The thought, what it looks at and how sure it is will appear here.")));
@@ -52,7 +59,9 @@ async function show() {
   for (const image of view.images) image.element = await loadImage(image.src);
   if (turn !== latest) return; // a newer result came while this one's images were loading
   explorer = new Explorer(view, ask);
-  const parts = [warningsPart(view), thoughtPart(view), explorer.node, rankingPart(view), morePart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
+  const made = (attribution = new Attribution(view, explorer.planes, ask, (number) => markWord(thought, number)));
+  const thought = thoughtPart(view, made.usable ? (number) => made.word(number) : null);
+  const parts = [warningsPart(view), thought, attribution.node, explorer.node, rankingPart(view), morePart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
   root.replaceChildren(...parts.filter(Boolean));
   root.dataset.ready = view.id;
   explorer.draw();
@@ -60,6 +69,7 @@ async function show() {
   if (root.getBoundingClientRect().top > window.innerHeight * 0.7) root.scrollIntoView({ behavior: "smooth", block: "start" });
 }
 
+window.addEventListener("pagehide", () => attribution && attribution.close());
 attachTips(element.querySelector(".tv-root"));
 watch("value", show);
 show();
