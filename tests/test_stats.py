@@ -116,3 +116,43 @@ def test_bootstrap_of_one_value_has_no_width() -> None:
 def test_bootstrap_refuses_what_has_no_mean(values: np.ndarray) -> None:
     with pytest.raises((ValueError, TypeError)):
         stats.bootstrap_interval(values, seed=0)
+
+
+@given(hnp.arrays(np.float64, (3, 9), elements=st.integers(-4, 4).map(float)))
+def test_ranks_are_those_of_scipy(values: np.ndarray) -> None:
+    np.testing.assert_array_equal(stats.ranks(values), scipy.stats.rankdata(values, axis=1))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_spearman_is_that_of_scipy(seed: int) -> None:
+    a, b = np.random.default_rng(seed).integers(0, 6, size=(2, 20)).astype(float)
+    a[0], b[0] = 9, 9
+    assert stats.spearman(a, b) == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
+
+
+def test_a_constant_map_agrees_with_nothing() -> None:
+    assert stats.spearman(np.ones(5), np.arange(5.0)) == 0
+    assert stats.spearman(np.arange(5.0), -np.arange(5.0)) == pytest.approx(-1)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_area_is_the_mean_height_by_trapezoids(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    at, curves = np.cumsum(draw.integers(1, 5, size=7)), draw.normal(size=(3, 7))
+    np.testing.assert_allclose(stats.area_under(curves, at), np.trapezoid(curves, at) / (at[-1] - at[0]))
+    assert stats.area_under(np.full(7, 2.5), at) == pytest.approx(2.5)
+
+
+def test_infidelity_is_what_a_best_scale_leaves() -> None:
+    actual = np.array([1.0, 2.0, 3.0])
+    assert stats.infidelity(actual * 5, actual) == pytest.approx(0)
+    assert stats.infidelity(-actual, actual) == 1
+    assert stats.infidelity(np.zeros(3), actual) == 1
+    assert stats.infidelity(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == 1
+    assert stats.infidelity(actual, np.zeros(3)) == 1
+
+
+def test_relative_change() -> None:
+    assert stats.relative_change(np.array([3.0, 4.0]), np.array([3.0, 0.0])) == pytest.approx(0.8)
+    assert stats.relative_change(np.zeros(2), np.zeros(2)) == 0
+    assert stats.relative_change(np.zeros(2), np.ones(2)) == np.inf

@@ -105,3 +105,55 @@ def _top_k_of_many(values: Float[np.ndarray, "*axes n"], k: int) -> Int[np.ndarr
         candidates = np.flatnonzero(row >= threshold[place])
         kept[place] = candidates[np.argsort(-row[candidates], kind="stable")[:k]]
     return kept
+
+
+def spearman(a: Float[np.ndarray, "*axes n"], b: Float[np.ndarray, "*axes n"]) -> Float[np.ndarray, "*axes"]:
+    """Rank correlation over the last axis, -1 to 1; equal values share their mean rank.
+
+    0 where either side is constant: such a map orders nothing, so it agrees with nothing.
+    """
+    first, second = ranks(a), ranks(b)
+    return cosine(first - first.mean(axis=-1, keepdims=True), second - second.mean(axis=-1, keepdims=True))
+
+
+def ranks(values: Float[np.ndarray, "*axes n"]) -> Float[np.ndarray, "*axes n"]:
+    """1-based ranks over the last axis, the smallest first; equal values share their mean rank."""
+    rows = np.asarray(values, dtype=np.float64).reshape(-1, np.shape(values)[-1])
+    found = np.empty_like(rows)
+    for place, row in enumerate(rows):
+        _, inverse, counts = np.unique(row, return_inverse=True, return_counts=True)
+        last = np.cumsum(counts)
+        found[place] = (last - (counts - 1) / 2)[inverse]
+    return found.reshape(np.shape(values))
+
+
+def area_under(
+    values: Float[np.ndarray, "*axes n"], at: Float[np.ndarray, " n"] | Int[np.ndarray, " n"]
+) -> Float[np.ndarray, "*axes"]:
+    """Mean height of a curve: its area by trapezoids over the ascending places `at`, divided by their range."""
+    width = np.diff(np.asarray(at, dtype=np.float64))
+    middle = (values[..., 1:] + values[..., :-1]) / 2
+    return np.asarray((middle * width).sum(axis=-1) / width.sum())
+
+
+def infidelity(
+    predicted: Float[np.ndarray, "*axes n"], actual: Float[np.ndarray, "*axes n"]
+) -> Float[np.ndarray, "*axes"]:
+    """Share of the squared effects that the predicted ones leave unexplained at their best positive scale, 0 to 1.
+
+    Infidelity of Yeh et al. (arXiv 1901.09392), normalised by an optimal factor and by the effects' mean square. 1 where
+    predictions are all 0 or point the wrong way, and where nothing had an effect: then there was nothing to predict.
+    """
+    size, scale = (actual**2).mean(axis=-1), (predicted**2).mean(axis=-1)
+    product = np.maximum((predicted * actual).mean(axis=-1), 0)
+    explained = np.divide(product**2, scale * size, out=np.zeros_like(size), where=scale * size > 0)
+    return np.asarray(1 - explained)
+
+
+def relative_change(
+    original: Float[np.ndarray, "*axes n"], changed: Float[np.ndarray, "*axes n"]
+) -> Float[np.ndarray, "*axes"]:
+    """Length of the difference over the original's length, along the last axis; 0 between zeros, infinite from zero."""
+    moved, length = np.linalg.norm(changed - original, axis=-1), np.linalg.norm(original, axis=-1)
+    beyond = np.where(moved > 0, np.inf, 0.0)
+    return np.asarray(np.divide(moved, length, out=beyond, where=length > 0))
