@@ -1,4 +1,4 @@
-"""Parquet files, row by row, in memory that does not grow with them. pyarrow comes with the extra `data`."""
+"""Parquet (and JSONL) tables, row by row, in memory that does not grow with them. pyarrow comes with the extra `data`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput, MissingExtra
+from workbench.jsonl import parse_row
 
 INSTALL = "pip install 'thinkscope[data]'"
 BATCH = 16
@@ -23,7 +24,7 @@ class TableRow:
     """Number within the file, and the file."""
     values: Mapping[str, Any]
     problem: str = ""
-    """The whole sentence on a row that could not be decoded; `values` is empty."""
+    """Why the row could not be decoded, without saying where; `values` is then empty."""
 
 
 def import_parquet() -> Any:
@@ -35,27 +36,45 @@ def import_parquet() -> Any:
     return pyarrow.parquet
 
 
-def read_parquet(files: Sequence[Path], *, columns: Sequence[str] | None = None) -> Iterator[TableRow]:
-    """Every row of the files, in their order; `columns` that a file lacks are left out.
+def read_table(files: Sequence[Path], *, columns: Sequence[str] | None = None) -> Iterator[TableRow]:
+    """Every row of the files, in their order; `columns` that a file lacks are left out. JSONL is read whole row by row.
 
     Raises:
         BadInput: naming a file that is no Parquet or is damaged.
         MissingExtra: without pyarrow.
     """
-    parquet, number = import_parquet(), 0
+    number = 0
     for path in files:
-        # With `pre_buffer` a whole row group of images would be held at once.
-        with _told(path), parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
-            held = [name for name in file.schema_arrow.names if columns is None or name in columns]
-            within = 0
-            for batch in file.iter_batches(batch_size=BATCH, columns=held):
-                for values in _each(batch):
-                    number, within = number + 1, within + 1
-                    yield _row(number, f"Row {within} of '{path.name}'", values)
+        for within, values in enumerate(_values(path, columns), start=1):
+            number += 1
+            yield _row(number, f"Row {within} of '{path.name}'", values)
 
 
-def count_rows(files: Sequence[Path]) -> int:
-    """How many rows the files say they have. Raises as `read_parquet`."""
+def _values(path: Path, columns: Sequence[str] | None) -> Iterator[dict[str, Any] | str]:
+    if path.suffix == ".jsonl":
+        yield from _objects(path)
+        return
+    parquet = import_parquet()
+    # With `pre_buffer` a whole row group of images would be held at once.
+    with _told(path), parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
+        held = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        for batch in file.iter_batches(batch_size=BATCH, columns=held):
+            yield from _each(batch)
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any] | str]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield parse_row(line.decode("utf-8"), number, "it", expected="the columns of the table").values
+            except (BadInput, UnicodeDecodeError) as error:
+                yield str(error)
+
+
+def count_rows(files: Sequence[Path]) -> int | None:
+    """How many rows the files say they have; None where one does not say. Raises as `read_table`."""
+    if any(path.suffix == ".jsonl" for path in files):
+        return None
     parquet, total = import_parquet(), 0
     for path in files:
         with _told(path):
@@ -64,7 +83,7 @@ def count_rows(files: Sequence[Path]) -> int:
 
 
 def column_names(files: Sequence[Path]) -> tuple[str, ...]:
-    """Columns of the first file. Raises as `read_parquet`."""
+    """Columns of the first file, which is Parquet. Raises as `read_table`."""
     parquet = import_parquet()
     with _told(files[0]):
         return tuple(parquet.read_schema(files[0]).names)
@@ -72,7 +91,7 @@ def column_names(files: Sequence[Path]) -> tuple[str, ...]:
 
 def _row(number: int, where: str, values: dict[str, Any] | str) -> TableRow:
     if isinstance(values, str):
-        return TableRow(number=number, where=where, values={}, problem=f"{where} {values}")
+        return TableRow(number=number, where=where, values={}, problem=values)
     return TableRow(number=number, where=where, values=values)
 
 
@@ -84,7 +103,7 @@ def _each(batch: Any) -> Iterator[dict[str, Any] | str]:
             try:
                 values = batch.slice(place, 1).to_pylist()[0]
             except UnicodeDecodeError:
-                values = "holds text that is not UTF-8; write the file again."
+                values = "it holds text that is not UTF-8; write the file again."
             yield values
 
 

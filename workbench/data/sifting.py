@@ -1,15 +1,16 @@
 """From rows to pairs: what is bad is told with its row number, and either ends the reading or is counted and passed over."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
-from typing import Literal, final
+from typing import Literal, TypeVar, final
 
 from workbench.data.records import Pair, Row
 from workbench.errors import BadInput
 
+T = TypeVar("T")
 OnError = Literal["skip", "stop"]
 MAX_PROBLEMS = 1000
 
@@ -71,10 +72,7 @@ def sift(
         BadInput: for the first bad row under "stop"; under "skip" only for what ends the whole source.
         ValueError: for "skip" without a report, which would be silent.
     """
-    if on_error not in ("skip", "stop"):
-        raise ValueError(f"on_error is '{on_error}', but must be skip or stop")
-    if on_error == "skip" and report is None:
-        raise ValueError("rows are skipped only into a report")
+    _check(on_error, report)
     return _sift(islice(rows, limit), shard, on_error, report or Report())
 
 
@@ -94,6 +92,33 @@ def _sift(rows: Iterator[Row], shard: Shard, on_error: OnError, report: Report) 
                 continue
             report.done += 1
             yield pair
+
+
+def sieve(made: Iterable[tuple[int, str, Callable[[], T]]], *, on_error: OnError, report: Report | None) -> Iterator[T]:
+    """Call each third entry; the first two are its row and what begins a sentence about it. Otherwise as `sift`."""
+    _check(on_error, report)
+    return _sieve(made, on_error, report or Report())
+
+
+def _sieve(made: Iterable[tuple[int, str, Callable[[], T]]], on_error: OnError, report: Report) -> Iterator[T]:
+    for number, where, make in made:
+        try:
+            entry = make()
+        except BadInput as error:
+            told = f"{where}: {error}"
+            if on_error == "stop":
+                raise BadInput(told) from error
+            report.skip(number, told)
+            continue
+        report.done += 1
+        yield entry
+
+
+def _check(on_error: OnError, report: Report | None) -> None:
+    if on_error not in ("skip", "stop"):
+        raise ValueError(f"on_error is '{on_error}', but must be skip or stop")
+    if on_error == "skip" and report is None:
+        raise ValueError("rows are skipped only into a report")
 
 
 def _make(row: Row, name: str, earlier: int | None) -> Pair:
