@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import BadInput
@@ -42,6 +42,7 @@ def test_signs_that_stand_on_letters_do_not_end_words() -> None:
 
 
 @given(PIECES)
+@settings(deadline=None)
 def test_every_letter_belongs_to_one_word_and_words_to_their_pieces(pieces: list[str]) -> None:
     words = words_of(pieces)
     text = "".join(pieces)
@@ -56,6 +57,7 @@ def test_every_letter_belongs_to_one_word_and_words_to_their_pieces(pieces: list
 
 
 @given(PIECES)
+@settings(deadline=None)
 def test_words_do_not_hang_on_how_the_text_is_cut(pieces: list[str]) -> None:
     assert [word.text for word in words_of(pieces)] == [word.text for word in words_of(list("".join(pieces)))]
 
@@ -95,6 +97,7 @@ SPECS = st.one_of(
 
 
 @given(SPECS)
+@settings(deadline=None)
 def test_a_spec_written_out_is_read_back(spec: TargetSpec) -> None:
     words = spec.about
     if spec.about == "words" and spec.number is not None:
@@ -105,6 +108,7 @@ def test_a_spec_written_out_is_read_back(spec: TargetSpec) -> None:
 
 
 @given(st.text(max_size=30))
+@settings(deadline=None)
 def test_anything_else_is_one_sentence_that_names_the_forms(text: str) -> None:
     try:
         spec = parse_target(text)

@@ -188,13 +188,13 @@ def test_gradients_are_those_of_differences(tiny_model: Any, encoded: Encoded, t
     values = objective(place)[0]
     gradients = torch.stack([torch.autograd.grad(value, place, retain_graph=True)[0][0] for value in values])
     for direction in (everywhere, here):
-        step = direction * (0.02 * features.norm() / direction.norm())
+        step = direction * (0.006 * features.norm() / direction.norm())
         shifts = torch.stack([features + n * step for n in (-2, -1, 1, 2)])
         far, near, nearer, farther = objective(shifts)
         # Fourth-order differences: the error of the step is far below that of float32.
         slope = (8 * (nearer - near) - (farther - far)) / 12
         found = (gradients * step).sum(dim=(1, 2))
-        torch.testing.assert_close(found, slope, atol=2e-5, rtol=2e-2)
+        torch.testing.assert_close(found, slope, atol=1e-5, rtol=2e-2)
         assert found.abs().max() > 1e-4
 
 
@@ -246,7 +246,8 @@ def test_attention_gradients_are_those_of_one_whole_pass(
         layer = objective.n_layers - 1 - len(order) // len(values)
         order.append(number)
         torch.testing.assert_close(attention, taps[layer].weights[0], atol=1e-6, rtol=0)
-        torch.testing.assert_close(gradient, whole[number][layer][0], atol=1e-6, rtol=1e-4)
+        wanted = whole[number][layer][0]
+        assert (gradient - wanted).norm() <= 1e-4 * wanted.norm()
     assert order == [*range(len(values))] * objective.n_layers
 
 
