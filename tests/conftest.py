@@ -1,5 +1,7 @@
 """What every test has: gates for the browser and the GPU."""
 
+import functools
+import io
 import os
 import shutil
 from pathlib import Path
@@ -46,3 +48,38 @@ def tiny_model(tiny_checkpoint: Path) -> Any:
     from workbench.models.checkpoint import load_checkpoint
 
     return load_checkpoint(tiny_checkpoint, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def tiny_encoded(tiny_model: Any) -> Any:
+    """Two images that are not square, and a question, as the tiny model takes them."""
+    import numpy as np
+    from PIL import Image
+
+    from workbench.images import refer
+    from workbench.types import Sample
+
+    noise = np.random.default_rng(0).integers(0, 256, size=(2, 96, 96, 3), dtype=np.uint8)
+    images = []
+    for number, pixels in enumerate((noise[0, :64], noise[1, :, :48])):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        images.append(refer(file.getvalue(), name=f"{number}.png"))
+    return tiny_model.prepare(Sample(id="two images", text="what is it ?", images=tuple(images)))
+
+
+@pytest.fixture(scope="session")
+def tiny_trace(tiny_model: Any, tiny_encoded: Any) -> Any:
+    """The tiny model's trace of it."""
+    [trace] = tiny_model.trace([tiny_encoded])
+    return trace
+
+
+@pytest.fixture(scope="session")
+def tiny_objective(tiny_model: Any, tiny_encoded: Any, tiny_trace: Any) -> Any:
+    """level -> the objective for the state of every think token."""
+    from workbench.resolution import resolve
+    from workbench.targets import parse_target
+
+    targets = resolve(parse_target("think"), tiny_model, tiny_trace, None, None)
+    return functools.cache(lambda level: tiny_model.objective(tiny_encoded, targets, level=level))
