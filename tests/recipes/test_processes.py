@@ -38,6 +38,6 @@ def test_only_several_processes_without_an_accelerator_are_told_to_use_the_cpu(
     monkeypatch.setattr(processes, "Accelerator", Together)
     monkeypatch.setattr(processes.torch.accelerator, "is_available", lambda: available)
     monkeypatch.setenv("WORLD_SIZE", launched)
-    joined: Any = processes.join_processes("bf16")
+    joined: Any = processes.join_processes("fp32")
     assert joined.given["cpu"] is cpu
-    assert joined.given["mixed_precision"] == "bf16"
+    assert joined.given["mixed_precision"] == "no"

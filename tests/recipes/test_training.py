@@ -150,7 +150,10 @@ def test_checkpointing_of_gradients_saves_memory_and_changes_nothing(
 
 
 def test_bfloat16_computes_in_it_and_keeps_the_weights_in_full(data: Path, tmp_path: Path) -> None:
+    from accelerate.state import AcceleratorState
+
     def run(precision: str) -> tuple[dict[str, torch.Tensor], list[float]]:
+        AcceleratorState._reset_state()  # as in a process of its own
         folder = tmp_path / precision
         made = train(
             configure(data, folder, "optimiser.steps=3", f"optimiser.precision={precision}", "data.validation=")
@@ -158,7 +161,9 @@ def test_bfloat16_computes_in_it_and_keeps_the_weights_in_full(data: Path, tmp_p
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         return weights(made), [record["loss"] for record in log]
 
-    (full, exact), (half, rounded) = run("fp32"), run("bf16")
+    (half, rounded), (full, exact) = run("bf16"), run("fp32")
+    with pytest.raises(BadInput, match="trained with another precision already"):
+        train(configure(data, tmp_path / "again", "optimiser.steps=1", "optimiser.precision=bf16"))
     assert rounded == pytest.approx(exact, rel=0.03)
     assert rounded != exact
     assert {value.dtype for value in half.values()} == {torch.float32}

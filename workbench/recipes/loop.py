@@ -100,7 +100,7 @@ class _Run:
         """Run the steps from `start` on and write the checkpoint."""
         settings = self.config.optimiser
         if self.config.model.gradient_checkpointing:
-            self.backbone.model.gradient_checkpointing_enable()
+            _recompute(self.backbone.model)
         optimisers = make_optimisers(self.backbone, plain, settings, self.adapters.tables)
         if start:
             self.state.load_optimisers(optimisers, plain)
@@ -253,6 +253,15 @@ class _Run:
             "commands": list(self.config.output.commands),
             "config": {"data": data} | {key: config[key] for key in ("model", "loss", "optimiser", "perception")},
         }
+
+
+def _recompute(model: Any) -> None:
+    """Let the model forget activations and make them again for the gradient."""
+    again = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=again)
+    else:  # transformers before the new name
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=again)
 
 
 def _rate(step: int, steps: int, warmup: int) -> float:

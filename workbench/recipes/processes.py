@@ -4,6 +4,7 @@ import os
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState, is_initialized
 
 from workbench.errors import BadInput
 from workbench.recipes.config import Precision
@@ -12,11 +13,17 @@ from workbench.recipes.config import Precision
 def join_processes(precision: Precision) -> Accelerator:
     """Meet the other processes of this run. Raises BadInput when accelerate does not take part in what was launched."""
     launched = int(os.environ.get("WORLD_SIZE", "1"))
+    mixed = "bf16" if precision == "bf16" else "no"
+    if is_initialized() and AcceleratorState().mixed_precision != mixed:
+        raise BadInput(
+            f"This Python process has trained with another precision already, and accelerate keeps the first; "
+            f"train with '{precision}' in a process of its own."
+        )
     accelerator = Accelerator(
         # Started by torchrun on a machine without accelerator, accelerate opens the group of processes and then takes
         # each for a run of its own: two models learn apart while their documents are gathered.
         cpu=launched > 1 and not torch.accelerator.is_available(),
-        mixed_precision="bf16" if precision == "bf16" else "no",
+        mixed_precision=mixed,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     if accelerator.num_processes != launched:
