@@ -68,9 +68,9 @@ class IntegratedGradients(AttributionProbe):
             shares, weights = (gauss if self.tolerance == 0 else fejer)(n_steps)
             fresh = [share for share in shares if _key(share) not in known]
             doing = f"{n_steps} steps for {len(left)} of {n_targets} targets"
-            part = np.array([(n_steps - len(fresh)) / self.steps, n_steps / self.steps])
+            begun, whole = (n_steps - len(fresh)) / self.steps, len(fresh) / self.steps
             found = _walk(
-                objective, starts, fresh, left.tolist(), lambda share, a=part, d=doing: tick(a @ [1 - share, share], d)
+                objective, starts, fresh, left.tolist(), lambda s, b=begun, w=whole, d=doing: tick(b + w * s, d)
             )
             known |= {_key(share): found[:, number] for number, share in enumerate(fresh)}
             passes += len(fresh) * len(starts)
