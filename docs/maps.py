@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from workbench.assets import resolve_checkpoint
+from workbench.evaluation.known_maps import known_samples
 from workbench.evaluation.scoreboard import choose_methods, score_maps
 from workbench.models.checkpoint import load_checkpoint
 from workbench.render.board import board_markdown
@@ -39,7 +40,9 @@ def main() -> None:
     def progress(share: float, doing: str) -> None:
         sys.stderr.write(f"\r{share:4.0%}  {doing}   ")
 
-    board = score_maps(model, choose_methods(None), split=args.split, n=args.n, progress=progress)
+    known = known_samples(model, split=args.split, n=args.n, seed=7)
+    data = f"Shapes, split {args.split}"
+    board = score_maps(model, choose_methods(None), known=known, n=args.n, data=data, progress=progress)
     head = INTRODUCTION.format(checkpoint=args.checkpoint, split=args.split, n=args.n)
     write_text_atomic(PAGE, head + board_markdown(board))
     print(f"\nwrote {PAGE}")

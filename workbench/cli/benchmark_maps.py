@@ -29,7 +29,8 @@ def register(commands: Any) -> None:
         "--data",
         default="shapes",
         metavar="NAME",
-        help="data with known truth: shapes, or shapes:SEED (default: shapes)",
+        help="data with known truth: shapes, shapes:SEED, or planted:FOLDER to plant evidence in a folder's images "
+        "(default: shapes)",
     )
     parser.add_argument("--split", default="test", help="test, validation, compositional or train (default: test)")
     parser.add_argument("--n", type=int, default=500, help="number of samples (default: 500)")
@@ -45,7 +46,7 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the methods, and print or write the board."""
-    seed = _seed(args.data)
+    kind, source = _data(args.data)
     if not 1 <= args.n <= _MOST:
         raise BadInput(f"--n is {args.n}, but must lie between 1 and {_MOST:,}.")
     if args.html is not None and not args.html.parent.is_dir():
@@ -55,9 +56,11 @@ def run(args: argparse.Namespace) -> int:
     path = resolve_checkpoint(args.checkpoint)
     from workbench.data.shapes import SPLITS
     from workbench.errors import UnknownName
+    from workbench.evaluation.known_maps import known_samples
+    from workbench.evaluation.planted_evidence import planted_samples
     from workbench.evaluation.scoreboard import choose_methods, score_maps
 
-    if args.split not in SPLITS:
+    if kind == "shapes" and args.split not in SPLITS:
         raise UnknownName("split", args.split, SPLITS)
     chosen = choose_methods(None if args.methods is None else _names(args.methods))
     from workbench.models.checkpoint import load_checkpoint
@@ -65,7 +68,12 @@ def run(args: argparse.Namespace) -> int:
     from workbench.store import write_text_atomic
 
     model = load_checkpoint(path, device=args.device, dtype=args.dtype)
-    board = score_maps(model, chosen, split=args.split, n=args.n, seed=seed, progress=show_progress)
+    if kind == "shapes":
+        known = known_samples(model, split=args.split, n=args.n, seed=int(source or 7))
+        data = f"{args.data}, split {args.split}"
+    else:
+        known, data = planted_samples(model, Path(source), n=args.n), args.data
+    board = score_maps(model, chosen, known=known, n=args.n, data=data, progress=show_progress)
     if args.html is not None:
         write_text_atomic(args.html, board_html(board))
     if args.json:
@@ -84,8 +92,12 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _seed(data: str) -> int:
-    name, _, seed = data.partition(":")
-    if name != "shapes" or (seed and not seed.isdecimal()):
-        raise BadInput(f"Maps cannot be compared with '{data[:200]}': the truth is known for shapes, or shapes:SEED.")
-    return int(seed or 7)
+def _data(data: str) -> tuple[str, str]:
+    kind, _, source = data.partition(":")
+    if kind == "planted" and source:
+        return kind, source
+    if kind != "shapes" or (source and not source.isdecimal()):
+        raise BadInput(
+            f"Maps cannot be compared with '{data[:200]}': the truth is known for shapes, shapes:SEED and planted:FOLDER."
+        )
+    return kind, source

@@ -1,4 +1,4 @@
-"""Every attribution method against the known truth of Shapes: where maps lie, and whether targets follow them.
+"""Every attribution method where the evidence is known: where maps lie, and whether targets follow them.
 
 All targets of a sample are attributed together, and all methods share the passes that fill cells: a pass gives every
 target, and a set of cells that several maps agree on runs once.
@@ -6,7 +6,7 @@ target, and a set of cells that several maps agree on runs once.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from workbench.attribution import AttributionProbe, methods, quiet
 from workbench.embedder import Differentiable, Embedder, Filling, Level
 from workbench.errors import BadInput, UnknownName, Unsupported
-from workbench.evaluation.known_maps import KINDS, KnownSample, known_samples
+from workbench.evaluation.known_maps import KINDS, KnownSample
 from workbench.localising import pointing_game, relevance_mass
 from workbench.perturbation import SHARES, Curves, centre_map, count_at, order_of, random_orders, trace_curves
 from workbench.probe import missing
@@ -57,7 +57,8 @@ class Board:
     """By target, best first."""
     controls: tuple[BoardRow, ...]
     """Random maps and a map of the image's centre, under the same scores."""
-    split: str
+    data: str
+    """What the samples are."""
     n: int
     """Samples that were looked at."""
     used: Mapping[str, int]
@@ -94,42 +95,51 @@ def score_maps(
     model: Embedder,
     chosen: Mapping[str, AttributionProbe],
     *,
-    split: str = "test",
-    n: int = 500,
-    seed: int = 7,
+    known: Iterable[KnownSample],
+    n: int,
+    data: str,
     progress: Callable[[float, str], None] = quiet,
 ) -> Board:
-    """Score methods on the first `n` samples of a split of Shapes.
+    """Score methods on samples with targets of known evidence.
+
+    Args:
+        model: gives the objectives.
+        chosen: methods by name.
+        known: `known_maps.known_samples` (Shapes) or `planted_evidence.planted_samples`.
+        n: how many samples there are at most.
+        data: what they are, for the record.
+        progress: told the share done, and may raise to stop.
 
     Insertion and deletion are areas under curves over 0, 5, 10, 20, 50 and 100% of the cells, as a share of what the fill
     takes from the target: 1 is the whole image, 0 the filled one. Samples are filled with the blurred image and with the mean
-    colour in turns. Raises Unsupported when the model has no gradients, or when no sample has a target of known evidence.
+    colour in turns. Equal arguments give equal scores. Raises Unsupported when the model has no gradients, or when no sample
+    has a target of known evidence.
     """
     if not isinstance(model, Differentiable):
         raise Unsupported(f"'{model.info.name}' cannot be attributed: it gives no gradients.")
-    if n < 1:
-        raise BadInput(f"A scoreboard of {n} samples has nothing to score; take 1 or more.")
     tally = _Tally()
     able, remarks = _able(model, chosen)
-    for number, sample in enumerate(known_samples(model, split=split, n=n, seed=seed)):
+    looked_at = 0
+    for number, sample in enumerate(known):
+        looked_at += 1
         progress(number / n, f"sample {number + 1} of {n}")
         for kind in set(sample.kinds):
             tally.used[kind] += 1
         if sample.targets:
             filling: Filling = "blur" if number % 2 == 0 else "mean"
-            _score_sample(model, able, sample, filling, (seed, number), tally)
+            _score_sample(model, able, sample, filling, number, tally)
     progress(1.0, "done")
     if not tally.used:
         raise Unsupported(
-            f"None of {n} samples has a word, an answer or a thought that '{model.info.name}' gets right, so nothing is "
+            f"None of {looked_at} samples has a word, an answer or a thought that '{model.info.name}' gets right, so nothing is "
             "known to compare its maps with."
         )
     remarks += [f"{name} left out {count} samples: {reason}" for (name, reason), count in tally.refused.items()]
     return Board(
         rows=_rows(tally, chosen),
         controls=_rows(tally, (RANDOM, CENTRE)),
-        split=split,
-        n=n,
+        data=data,
+        n=looked_at,
         used={kind: tally.used[kind] for kind in KINDS},
         remarks=tuple(remarks),
         provenance=model.info.provenance,
@@ -157,18 +167,18 @@ def _score_sample(
     chosen: Mapping[str, AttributionProbe],
     sample: KnownSample,
     filling: Filling,
-    seed: tuple[int, int],
+    seed: int,
     tally: _Tally,
 ) -> None:
     maps = _attribute(model, chosen, sample, tally)
     objective = model.objective(sample.encoded, sample.targets, level="pixels", context=sample.context)
     n_targets, n_cells = sample.truth.shape
-    randoms = random_orders(N_RANDOM, n_cells, seed[1])
+    randoms = random_orders(N_RANDOM, n_cells, seed)
     # A random map as numbers: the order's ranks, so that its mass too is that of a map without sense.
     drawn = np.argsort(randoms, axis=1) / max(1, n_cells - 1)
     middle = centre_map(objective.grids)[None]
     stacked = [*maps.values(), 1 - drawn, middle]
-    orders = np.concatenate([order_of(relevance, seed[1]) for relevance in stacked])
+    orders = np.concatenate([order_of(relevance, seed) for relevance in stacked])
     counts = np.unique([0, *(count_at(share, n_cells) for share in SHARES), n_cells])
     curves = trace_curves(objective, orders, counts, filling)
     areas = {name: _normalised(curves, name) for name in ("insertion", "deletion")}

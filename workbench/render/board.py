@@ -7,7 +7,7 @@ from workbench.render.html import STYLE, escape
 from workbench.stats import Interval
 
 GOALS = {"words": 0.95, "embedding": 0.90}
-"""What the best method's pointing game should reach on Shapes."""
+"""What the best method's pointing game should reach."""
 HEAD = ("target", "method", "pointing game", "relevance mass", "insertion", "deletion", "seconds per map")
 _TITLE = "Scoreboard of maps"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -86,7 +86,7 @@ def reading(board: Board) -> str:
     """What the columns are and what was counted."""
     used = ", ".join(f"{kind} {count}" for kind, count in board.used.items())
     return (
-        f"Shapes, split {board.split}, {board.n} samples, of which had a target of known evidence: {used}. Means over "
+        f"{board.data[:1].upper()}{board.data[1:]}, {board.n} samples, of which had a target of known evidence: {used}. Means over "
         "samples with 95% bootstrap intervals. Pointing game: share of maps whose top cell touches the object that decides "
         "the target. Relevance mass: share of the positive relevance on that object's pixels; cells are coarser than "
         "objects, so 1 cannot be reached. Insertion (high is good) and deletion (low is good): area under the curve of the "

@@ -1,0 +1,171 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from linear_world import LinearModel, ToyMap, linear_trace, picture, think
+
+from workbench.errors import BadInput, UnknownName, Unsupported
+from workbench.evaluation.known_maps import MOST, KnownSample, known_samples
+from workbench.evaluation.scoreboard import SCORES, Board, choose_methods, score_maps
+from workbench.render.board import board_cells, board_html, board_json, board_markdown, statement
+from workbench.samples import make_sample
+from workbench.stats import Interval
+from workbench.targets import EmbeddingTarget, ThinkState, WordTarget
+
+WEIGHTS = np.zeros((2, 24))
+WEIGHTS[0, 2], WEIGHTS[1, 21] = 1.0, 1.0
+TRUTH = (WEIGHTS > 0).astype(float)
+METHODS: dict[str, Any] = {kind: ToyMap(kind=kind) for kind in ("perfect", "inverted", "even")}
+
+
+def known(model: LinearModel, n: int) -> list[KnownSample]:
+    found = []
+    for number in range(n):
+        cells = np.random.default_rng(number).uniform(0, 0.2, size=(4, 6))
+        cells.flat[[2, 21]] = 1.0
+        encoded = model.prepare(make_sample([picture(cells)], f"sample {number}"))
+        found.append(
+            KnownSample(
+                encoded=encoded,
+                trace=linear_trace(encoded),
+                context=None,
+                targets=(think(0), think(1)),
+                kinds=("words", "embedding"),
+                truth=TRUTH,
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def board() -> Board:
+    model = LinearModel(WEIGHTS)
+    return score_maps(model, METHODS, known=known(model, 6), n=6, data="toys")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_perfect_map_wins_an_inverted_one_loses(board: Board) -> None:
+    assert [row.method for row in board.rows] == ["perfect", "even", "inverted"] * 2
+    assert board.standings[0][0] == "perfect"
+    for row in board.rows:
+        scores = {name: found.value for name, found in row.scores.items() if found is not None}
+        assert set(scores) == set(SCORES)
+        if row.method == "perfect":
+            assert scores["pointing_game"] == 1
+            assert scores["relevance_mass"] > 0.9
+            assert scores["insertion"] > 0.9
+            assert scores["deletion"] < 0.1
+        elif row.method == "inverted":
+            assert scores["pointing_game"] == 0
+            assert scores["insertion"] < 0.3
+            assert scores["deletion"] > 0.7
+        else:
+            assert scores["pointing_game"] == pytest.approx(1 / 24)
+            assert scores["relevance_mass"] == pytest.approx(1 / 24)
+
+
+def test_controls_score_by_chance(board: Board) -> None:
+    assert {row.method for row in board.controls} == {"random maps", "centre map"}
+    for row in board.controls:
+        found = row.scores["relevance_mass"]
+        assert found is not None
+        assert found.value < 0.1
+
+
+def test_json_has_exactly_the_keys_that_were_promised(board: Board) -> None:
+    rows = json.loads(json.dumps(board_json(board), allow_nan=False))
+    assert len(rows) == 6
+    for row in rows:
+        assert set(row) == {"method", "target", *SCORES, "seconds_per_map"}
+        assert row["method"] in METHODS
+        for score in SCORES:
+            assert set(row[score]) == {"value", "low", "high"}
+            assert row[score]["low"] <= row[score]["value"] <= row[score]["high"]
+        assert row["seconds_per_map"] > 0
+
+
+def test_equal_arguments_give_equal_scores(board: Board) -> None:
+    model = LinearModel(WEIGHTS)
+    again = score_maps(model, METHODS, known=known(model, 6), n=6, data="toys")  # pyright: ignore[reportArgumentType]
+    assert [row.scores for row in again.rows] == [row.scores for row in board.rows]
+    alone = {"perfect": METHODS["perfect"]}
+    one = score_maps(model, alone, known=known(model, 6), n=6, data="toys")  # pyright: ignore[reportArgumentType]
+    assert one.rows[0].scores == board.rows[0].scores
+
+
+def test_tables_and_pages_name_every_row_and_the_winner(board: Board) -> None:
+    assert len(board_cells(board)) == 6 + 4
+    assert statement(board).startswith("Use perfect by default")
+    assert "misses" not in statement(board)
+    for text in (board_markdown(board), board_html(board)):
+        assert "control: random maps" in text
+        assert "Toys, 6 samples" in text
+        assert text.count("inverted") >= 2
+    assert "<script" not in board_html(board)
+
+
+def test_what_could_not_be_scored_is_null_and_said(board: Board) -> None:
+    row = board.rows[0]
+    changed = replace(board, rows=(replace(row, scores={**row.scores, "deletion": None}),), controls=())
+    assert board_json(changed)[0]["deletion"] == {"value": None, "low": None, "high": None}
+    assert board_cells(changed)[0][5] == "not measured"
+    hit = Interval(value=0.4, low=0.3, high=0.5, n=9)
+    missed = replace(board, rows=(replace(row, scores={**row.scores, "pointing_game": hit}),))
+    assert "misses 0.95" in statement(missed)
+
+
+def test_a_fill_that_lowers_nothing_leaves_the_curves_out() -> None:
+    model = LinearModel(np.zeros((2, 24)))
+    [row, *_] = score_maps(  # pyright: ignore[reportArgumentType]
+        model, {"even": METHODS["even"]}, known=known(model, 2), n=2, data="toys"
+    ).rows
+    assert row.scores["insertion"] is None
+    assert row.scores["pointing_game"] is not None
+
+
+def test_nothing_known_is_a_clear_refusal() -> None:
+    model = LinearModel(WEIGHTS)
+    empty = [replace(one, targets=(), kinds=(), truth=TRUTH[:0]) for one in known(model, 2)]
+    with pytest.raises(Unsupported, match="None of 2 samples"):
+        score_maps(model, METHODS, known=empty, n=2, data="toys")  # pyright: ignore[reportArgumentType]
+
+
+def test_methods_are_chosen_by_name() -> None:
+    assert list(choose_methods(["saliency", "saliency"])) == ["saliency"]
+    assert len(choose_methods(None)) > 5
+    with pytest.raises(UnknownName, match="saliency"):
+        choose_methods(["salience"])
+    with pytest.raises(BadInput, match="No method"):
+        choose_methods([])
+
+
+def test_samples_of_a_real_model_have_targets_in_their_places(tiny_model: Any) -> None:
+    found = list(known_samples(tiny_model, split="test", n=20, seed=7))
+    assert len(found) == 20
+    assert any("embedding" in sample.kinds for sample in found)
+    for sample in found:
+        cells = sum(grid.n_tokens for grid in sample.encoded.grids)
+        assert sample.truth.shape == (len(sample.targets), cells)
+        assert len(sample.kinds) == len(sample.targets)
+        for kind, most in MOST.items():
+            assert sample.kinds.count(kind) <= most
+        for kind, target in zip(sample.kinds, sample.targets, strict=True):
+            expected = {"words": WordTarget, "embedding": EmbeddingTarget, "think": ThinkState}[kind]
+            assert isinstance(target, expected)
+        assert (sample.truth.max(axis=1, initial=1) > 0).all()
+    again = list(known_samples(tiny_model, split="test", n=5, seed=7))
+    assert [[t.label for t in one.targets] for one in again] == [[t.label for t in one.targets] for one in found[:5]]
+
+
+def test_a_real_model_is_scored_end_to_end(tiny_model: Any) -> None:
+    told: list[float] = []
+    samples = known_samples(tiny_model, split="test", n=6, seed=7)
+    chosen = choose_methods(["saliency"])
+    board = score_maps(
+        tiny_model, chosen, known=samples, n=6, data="Shapes", progress=lambda share, _: told.append(share)
+    )
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert {row.method for row in board.rows} == {"saliency"}
+    assert board.n == 6
