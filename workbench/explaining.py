@@ -139,7 +139,10 @@ class Explainer:
                 caller.tell(0.0, "Starting again")  # It was somebody else who left, unless this raises.
 
     def _make(self, question: Question, caller: Caller) -> Explanation:
-        clock = StageClock(lambda done, message: caller.tell(_BEFORE * done, message), n_stages=_STAGES)
+        # Stages announce themselves below 1; at 1 the clock announces the end of everything.
+        clock = StageClock(
+            lambda done, message: caller.tell(_BEFORE * done if done < 1 else 1.0, message), n_stages=_STAGES
+        )
         model = question.model
         refuse(question)
         with clock.stage("trace", "Reading image and query"):
