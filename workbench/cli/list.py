@@ -136,7 +136,8 @@ def _show_checkpoints(rows: list[dict[str, Any]]) -> None:
 
 def _show_probes(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        write(f"{paint(row['name'], '1')}  {row['title']}, version {row['version']}\n  {plain(row['about'])}")
+        needs = f", needs {' and '.join(row['needs'])}" if row["needs"] else ""
+        write(f"{paint(row['name'], '1')}  {row['title']}, version {row['version']}{needs}\n  {plain(row['about'])}")
         for field in row["fields"]:
             write(f"  {field['flag']} {_domain(field)} (default {field['default']}): {field['help']}")
 
