@@ -18,8 +18,10 @@ class GradCam(AttributionProbe):
     """Weigh each channel of the visual tokens by its mean gradient over the image, and sum the channels.
 
     Units: the target's own units, up to the number of patches; negative sums are cut to 0, as in the source. Source:
-    Selvaraju et al. 2017 (arXiv 1610.02391), with the merged visual tokens as feature map. Each image has channel weights
-    of its own, so an image that a target does not read stays dark.
+    Selvaraju et al. 2017 (arXiv 1610.02391), with the merged visual tokens as feature map. Two things differ. Each image
+    has channel weights of its own, so an image that a target does not read stays dark. And channels count from the
+    sample's mean token: the decoder's norm ignores a token's length, so the gradient stands at right angles to the token
+    itself, and without the mean taken off the one patch that was read would sum to 0.
 
     It misleads where a channel matters in one place and not in another: one weight for the whole image lights up every
     patch that carries the channel, read or not. A decoder reads places selectively, so this is the rule rather than the
@@ -44,8 +46,9 @@ class GradCam(AttributionProbe):
                 features = objective.features.repeat(len(chosen), 1, 1).requires_grad_()
                 own = objective(features)[range(len(chosen)), chosen]
                 [gradient] = torch.autograd.grad(own.sum(), features)
+            centred = (features - features.mean(dim=1, keepdim=True)).detach()
             sizes = [grid.n_tokens for grid in objective.grids]
-            for seen, slope in zip(features.detach().split(sizes, dim=1), gradient.split(sizes, dim=1), strict=True):
+            for seen, slope in zip(centred.split(sizes, dim=1), gradient.split(sizes, dim=1), strict=True):
                 maps.append((seen * slope.mean(dim=1, keepdim=True)).sum(dim=-1).clamp(min=0))
             tick(chosen.stop / n_targets, f"{chosen.stop} of {n_targets} targets")
         n_images = len(objective.grids)

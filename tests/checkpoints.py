@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.models.backbone import Backbone
 from workbench.models.creation import SmallSize, give_layout, save_backbone, small_backbone, small_tokenizer
 from workbench.models.formats.native import write_manifest
 from workbench.models.layout import Layout, tte_flash
@@ -34,8 +35,12 @@ def write_tiny(
     texts = [text for row in rows for text in (row["query"], row["reasoning"], row["target"]["text"] or "")]
     model, processor = small_backbone(size, small_tokenizer(texts), seed=seed)
     chosen = layout or tte_flash(4, contexts=("latents_only", "query_and_latents"))
-    backbone = give_layout(model, processor, chosen, seed=seed)
-    folder.mkdir(parents=True)
+    return write_layout(folder, give_layout(model, processor, chosen, seed=seed))
+
+
+def write_layout(folder: Path, backbone: Backbone) -> Path:
+    """Write a backbone that the tests made; returns its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     save_backbone(backbone, folder)
     about = {"title": "Tiny random model", "recipe": "none", "step": 0, "steps": 0, "knows": "Nothing.", "config": {}}
     write_manifest(folder, backbone, about)
