@@ -1,4 +1,4 @@
-"""Parquet (and JSONL) tables, row by row, in memory that does not grow with them. pyarrow comes with the extra `data`."""
+"""Parquet (and JSONL) tables, row by row; of Parquet one row group is held. pyarrow comes with the extra `data`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,7 +55,7 @@ def _values(path: Path, columns: Sequence[str] | None) -> Iterator[dict[str, Any
         yield from _objects(path)
         return
     parquet = import_parquet()
-    # With `pre_buffer` a whole row group of images would be held at once.
+    # With `pre_buffer` further row groups would be fetched ahead.
     with _told(path), parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
         held = [name for name in file.schema_arrow.names if columns is None or name in columns]
         for batch in file.iter_batches(batch_size=BATCH, columns=held):
