@@ -116,7 +116,7 @@ def test_an_inspection_does_not_wait_for_the_end_of_a_long_method(
     monkeypatch.setattr(PlantedMap, "between", between)
     [long] = in_threads(lambda: order.append(session.attribute(SAMPLE, "words", PlantedMap()).target))
     assert reached.wait(60)
-    other = planted_sample((" blue",), id="other")
+    other = planted_sample((" blue",), id="other", sizes=())
     [short] = in_threads(lambda: order.append(session.inspect(other, probes=[], others=[]).sample.id))
     for thread in (short, long):
         thread.join(60)
