@@ -7,9 +7,6 @@ from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
 from workbench.embedder import Objective
 from workbench.probe import Control, register_probe
 
-_TARGETS_AT_ONCE = 16
-"""Each target needs a pass with a graph of its own: more of them would cost memory and gain nothing."""
-
 
 @register_probe
 @final
@@ -39,18 +36,13 @@ class GradCam(AttributionProbe):
     def attribute(self, objective: Objective, tick: Tick = quiet) -> Attribution:
         import torch
 
-        n_targets, maps = len(objective.targets), []
-        for begin in range(0, n_targets, _TARGETS_AT_ONCE):
-            chosen = range(begin, min(begin + _TARGETS_AT_ONCE, n_targets))
-            with torch.enable_grad():
-                features = objective.features.repeat(len(chosen), 1, 1).requires_grad_()
-                own = objective(features)[range(len(chosen)), chosen]
-                [gradient] = torch.autograd.grad(own.sum(), features)
-            centred = (features - features.mean(dim=1, keepdim=True)).detach()
-            sizes = [grid.n_tokens for grid in objective.grids]
-            for seen, slope in zip(centred.split(sizes, dim=1), gradient.split(sizes, dim=1), strict=True):
-                maps.append((seen * slope.mean(dim=1, keepdim=True)).sum(dim=-1).clamp(min=0))
-            tick(chosen.stop / n_targets, f"{chosen.stop} of {n_targets} targets")
-        n_images = len(objective.grids)
-        parts = [torch.cat(maps[at : at + n_images], dim=1) for at in range(0, len(maps), n_images)]
-        return Attribution(relevance=torch.cat(parts).cpu().numpy(), passes=n_targets)
+        from workbench.gradients import own_gradients
+
+        sizes = [grid.n_tokens for grid in objective.grids]
+        centred = (objective.features - objective.features.mean(dim=0)).split(sizes)
+        rows = []
+        for gradient in own_gradients(objective, tick):
+            slopes = gradient.split(sizes)
+            parts = [seen @ slope.mean(dim=0) for seen, slope in zip(centred, slopes, strict=True)]
+            rows.append(torch.cat(parts).clamp(min=0))
+        return Attribution(relevance=torch.stack(rows).cpu().numpy(), passes=1)

@@ -83,3 +83,14 @@ def tiny_objective(tiny_model: Any, tiny_encoded: Any, tiny_trace: Any) -> Any:
 
     targets = resolve(parse_target("think"), tiny_model, tiny_trace, None, None)
     return functools.cache(lambda level: tiny_model.objective(tiny_encoded, targets, level=level))
+
+
+@pytest.fixture(scope="session")
+def planted_backbone(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The model of tests/planted_backbone.py, whose attributions are known. Read-only."""
+    from planted_backbone import write_planted
+
+    from workbench.models.checkpoint import load_checkpoint
+
+    folder = write_planted(tmp_path_factory.mktemp("checkpoints") / "planted")
+    return load_checkpoint(folder, device="cpu", dtype="float32")

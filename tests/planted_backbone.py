@@ -76,8 +76,8 @@ class Board:
     decoys: Sequence[tuple[int, int]] = field(default=())
 
 
-WIDE = Board(rows=3, cols=5, marks={0: (2, 1), 1: (0, 3), 2: (1, 0), 3: (2, 4)}, decoys=((0, 0), (1, 4), (2, 2)))
-"""All four marks on a non-square board; no mark is where another is after a transposition or a mirroring."""
+WIDE = Board(rows=3, cols=5, marks={0: (2, 3), 1: (0, 1), 2: (2, 0), 3: (0, 4)}, decoys=((0, 0), (1, 4), (2, 2)))
+"""All four marks on a non-square board; no mark is where any is after the usual mistakes (by columns, mirrored, shifted)."""
 PAIR = (
     Board(rows=2, cols=4, marks={2: (0, 2), 0: (1, 3)}, decoys=((0, 0),)),
     Board(rows=3, cols=2, marks={1: (2, 0), 3: (0, 1)}, decoys=((1, 1), (2, 1))),

@@ -111,6 +111,4 @@ def test_wrong_maps_are_told_from_right_ones() -> None:
         right = np.zeros(board.rows * board.cols)
         right[cell] = 1
         assert points_at(right, cell)
-        flagged = [not points_at(cells, cell) for cells in wrong((board.rows, board.cols), place)]
-        middle = place[0] == board.rows // 2
-        assert flagged == [True, not middle, True, True, True, True, True]
+        assert all(not points_at(cells, cell) for cells in wrong((board.rows, board.cols), place))
