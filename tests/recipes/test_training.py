@@ -129,14 +129,14 @@ def test_checkpointing_of_gradients_saves_memory_and_changes_nothing(
     from transformers.models.qwen2_vl import modeling_qwen2_vl as modeling
 
     passes = 0
-    forward = modeling.Qwen2VLDecoderLayer.forward
+    forward = modeling.Qwen2VLAttention.forward
 
     def counted(*given: Any, **options: Any) -> Any:
         nonlocal passes
         passes += 1
         return forward(*given, **options)
 
-    monkeypatch.setattr(modeling.Qwen2VLDecoderLayer, "forward", counted)
+    monkeypatch.setattr(modeling.Qwen2VLAttention, "forward", counted)
 
     def run(setting: str) -> tuple[dict[str, torch.Tensor], int]:
         nonlocal passes
