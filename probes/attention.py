@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from workbench import stats
-from workbench.errors import BadInput
+from workbench.attention_rows import grid_measure, image_positions, reduced_rows, row_names
 from workbench.probe import Control, TraceProbe, register_probe
 from workbench.types import Check, Measure, PatchGrid, ProbeResult, Trace
 from workbench.views import Bars, Heatmap, Note, Overlay, Panel
@@ -52,10 +52,11 @@ class Attention(TraceProbe):
     drop_sinks: Annotated[bool, Control(help="Set sink patches to 0 in the maps; shares stay as they are.")] = False
 
     def measure(self, trace: Trace) -> ProbeResult:
-        chosen = self._chosen(trace)
-        reduced, used = self._reduced(trace, chosen)
-        names = (*(f"think {k}" for k in range(1, trace.n_think + 1)), "embed")
+        reduced, used = reduced_rows(trace, self.layer, self.head, self.reduce, self.top_heads)
+        names = row_names(trace)
         measures, checks = [_shares(trace, used, names)], [_row_sums(trace)]
+        if self.reduce == "top" and not trace.grids:
+            checks.append(_no_top_heads(trace))
         if trace.grids:
             evenness = _evenness(trace, reduced, names)
             measures += [evenness, *_heads(trace, names)]
@@ -64,8 +65,10 @@ class Attention(TraceProbe):
             sinks = _sinks(trace, grid)
             weights = reduced[:, grid.positions]
             weights = np.where(sinks, np.float32(0), weights) if self.drop_sinks else weights
-            measures.append(_map(f"attention_image_{number}", weights, grid, "share of attention", {"row": names}))
-            measures.append(_map(f"sinks_image_{number}", sinks.astype(np.int64), grid, "1 marks a sink", {}))
+            measures.append(
+                grid_measure(f"attention_image_{number}", weights, grid, "share of attention", {"row": names})
+            )
+            measures.append(grid_measure(f"sinks_image_{number}", sinks.astype(np.int64), grid, "1 marks a sink", {}))
         return ProbeResult(
             probe=self.name,
             version=self.version,
@@ -96,44 +99,10 @@ class Attention(TraceProbe):
             panels.append(Heatmap(measure="head_image_share", rows="layer", cols="head", title="Heads on the image"))
         return tuple(panels)
 
-    def _chosen(self, trace: Trace) -> Float[np.ndarray, "some_layers some_heads rows seq"]:
-        n_layers, n_heads = trace.attention.shape[:2]
-        if not n_layers or not trace.attention.size:
-            raise BadInput("This trace holds no attention; trace the sample again with attention kept.")
-        for what, number, most in (("layer", self.layer, n_layers), ("head", self.head, n_heads)):
-            if not 0 <= number <= most:
-                raise BadInput(f"There is no {what} {number}: this model has {most}, counted from 1; 0 takes them all.")
-        layers = slice(None) if self.layer == 0 else slice(self.layer - 1, self.layer)
-        heads = slice(None) if self.head == 0 else slice(self.head - 1, self.head)
-        return trace.attention[layers, heads]
-
-    def _reduced(
-        self, trace: Trace, chosen: Float[np.ndarray, "some_layers some_heads rows seq"]
-    ) -> tuple[Float[np.ndarray, "rows seq"], Float[np.ndarray, "rows seq"]]:
-        """One row of weights for each token: as the maps show them, and as a distribution for the shares."""
-        flat = chosen.reshape(-1, *chosen.shape[2:])
-        if self.reduce == "top" and self.head == 0 and trace.grids:
-            on_image = flat[..., _image_positions(trace)].sum(axis=-1).mean(axis=-1)
-            flat = flat[stats.top_k(on_image, self.top_heads)]
-        mean = flat.mean(axis=0)
-        return (flat.max(axis=0), mean) if self.reduce == "max" else (mean, mean)
-
-
-def _image_positions(trace: Trace) -> Bool[np.ndarray, " seq"]:
-    places = np.arange(len(trace.tokens.kinds))
-    return np.isin(places, [place for grid in trace.grids for place in places[grid.positions]])
-
-
-def _map(name: str, values: np.ndarray, grid: PatchGrid, units: str, coords: dict[str, tuple[str, ...]]) -> Measure:
-    frames = ("frame",) if grid.frames > 1 else ()
-    shape = (grid.frames, grid.rows, grid.cols) if frames else (grid.rows, grid.cols)
-    dims = (*coords, *frames, "rows", "cols")
-    return Measure(name=name, values=values.reshape(*values.shape[:-1], *shape), dims=dims, units=units, coords=coords)
-
 
 def _shares(trace: Trace, rows: Float[np.ndarray, "rows seq"], names: Sequence[str]) -> Measure:
     kinds = np.array(trace.tokens.kinds)
-    image = _image_positions(trace)
+    image = image_positions(trace)
     parts: dict[str, np.ndarray] = {"text": rows[:, kinds == "text"].sum(axis=1)}
     parts["control"] = rows[:, (kinds == "control") | ((kinds == "image") & ~image)].sum(axis=1)
     parts |= {f"image {i + 1}": rows[:, grid.positions].sum(axis=1) for i, grid in enumerate(trace.grids)}
@@ -149,7 +118,7 @@ def _shares(trace: Trace, rows: Float[np.ndarray, "rows seq"], names: Sequence[s
 
 
 def _heads(trace: Trace, names: Sequence[str]) -> list[Measure]:
-    values = trace.attention[..., _image_positions(trace)].sum(axis=-1)
+    values = trace.attention[..., image_positions(trace)].sum(axis=-1)
     coords = {dim: tuple(range(1, size + 1)) for dim, size in zip(("layer", "head"), values.shape, strict=False)}
     row, units = {"row": tuple(names)}, "share of attention"
     each, mean = ("layer", "head", "row"), ("layer", "head")
@@ -198,3 +167,9 @@ def _row_sums(trace: Trace) -> Check:
     gap = float(np.abs(trace.attention.sum(axis=-1) - 1).max())
     about = "largest distance of a row's sum from 1, over all layers and heads"
     return Check(name="rows sum to 1", value=gap, tolerance=_ROW_SUM, passed=gap <= _ROW_SUM, about=about)
+
+
+def _no_top_heads(trace: Trace) -> Check:
+    about = "the sample has no image, so no head is most on one: the shares are the mean of all heads"
+    n_heads = float(trace.attention.shape[0] * trace.attention.shape[1])
+    return Check(name="top heads", value=n_heads, tolerance=None, passed=False, about=about)

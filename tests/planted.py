@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.embedder import DecodesThoughts, Embedder, EmbedderInfo, Keep, ReadsVocabulary
+from workbench.embedder import ComposesVision, DecodesThoughts, Embedder, EmbedderInfo, Keep, ReadsVocabulary
 from workbench.errors import BadInput
 from workbench.types import (
     Context,
@@ -50,7 +50,7 @@ def planted_sample(
     return Sample(id=id, text=text, images=images, metadata={"thought": tuple(words), "hot": hot})
 
 
-class PlantedModel(Embedder, DecodesThoughts, ReadsVocabulary):
+class PlantedModel(Embedder, DecodesThoughts, ReadsVocabulary, ComposesVision):
     """See the head of this file."""
 
     info = EmbedderInfo(
@@ -144,6 +144,11 @@ class PlantedModel(Embedder, DecodesThoughts, ReadsVocabulary):
             logs = _log_softmax(logits)[range(len(ids)), ids]
             scores.append(TextScore(tokens=tuple(VOCABULARY[i] for i in ids), log_probabilities=tuple(logs.tolist())))
         return scores
+
+    def through_vision(self, encoded: Encoded, rows: np.ndarray) -> np.ndarray:
+        """The planted tower keeps half of each row where it is and spreads half evenly over its image."""
+        parts = np.split(rows, np.cumsum([grid.n_tokens for grid in encoded.grids])[:-1], axis=1)
+        return np.concatenate([0.5 * part + 0.5 * part.mean(axis=1, keepdims=True) for part in parts], axis=1)
 
     def vocabulary(self, hidden: np.ndarray) -> np.ndarray:
         return hidden

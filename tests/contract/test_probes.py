@@ -11,6 +11,7 @@ from PIL import Image
 from planted import PlantedModel, planted_sample, planted_trace
 
 from workbench import store
+from workbench.errors import Unsupported
 from workbench.probe import PROBES, ModelProbe, Probe, Subject, TraceProbe, build, missing, parameters, traced_probes
 from workbench.render.html import panel_html
 from workbench.render.text import panel_text
@@ -21,6 +22,8 @@ NAMES = tuple(traced_probes())
 UNIT_WORDS = ("nats", "share", "probability", "cosine", "units")
 LIMIT_WORDS = ("mislead", "misleads")
 
+OF_IMAGES = ("attention_views",)
+"""Probes that say nothing without an image, and refuse with that reason."""
 TWO_IMAGES = planted_sample((" red", " cir", "cle", "."), sizes=((50, 30), (30, 70)), hot=(4, 1))
 TEXT_ONLY = Sample(id="text", text="what is red ?", metadata={"thought": (" blue", " square")})
 OTHERS = tuple(planted_trace(planted_sample((" blue", " left"), id=f"other {i}")) for i in range(2))
@@ -52,6 +55,7 @@ CASES = [
     for name in NAMES
     for values in variants(PROBES.get(name))
     for sample in (TWO_IMAGES, TEXT_ONLY)
+    if sample.images or name not in OF_IMAGES
 ]
 
 
@@ -90,6 +94,12 @@ def test_probe_is_final_frozen_and_runs_on_a_capable_model(name: str) -> None:
     assert hash(probe) == hash(build(kind, {}))
     with pytest.raises((dataclasses.FrozenInstanceError, TypeError, AttributeError)):
         probe.title = "changed"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_text_alone_is_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(Unsupported, match="no image"):
+        measure(build(PROBES.get(name), {}), TEXT_ONLY)
 
 
 @pytest.mark.parametrize(("name", "values", "sample"), CASES)

@@ -170,6 +170,11 @@ def test_without_an_image_no_head_is_most_on_it_so_all_are_taken() -> None:
     trace = with_attention(trace, attention)
     top, mean = (Attention(reduce=reduce, top_heads=1).measure(trace).measure("share") for reduce in ("top", "mean"))
     np.testing.assert_array_equal(top.values, mean.values)
+    said = Attention(reduce="top").measure(trace)
+    assert [check.name for check in said.checks if not check.passed] == ["top heads"]
+    assert any("mean of all heads" in panel.text for panel in Attention().view(said) if isinstance(panel, Note))
+    assert not any(check.name == "top heads" for check in Attention().measure(trace).checks)
+    assert not any(check.name == "top heads" for check in Attention(reduce="top").measure(hot_trace()).checks)
 
 
 @pytest.mark.parametrize("wrong", [{"layer": N_LAYERS + 1}, {"head": N_HEADS + 1}, {"layer": -1}])
