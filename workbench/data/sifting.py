@@ -115,8 +115,6 @@ def _sieve(made: Iterable[tuple[int, str, Callable[[], T]]], on_error: OnError, 
 
 
 def _check(on_error: OnError, report: Report | None) -> None:
-    if on_error not in ("skip", "stop"):
-        raise ValueError(f"on_error is '{on_error}', but must be skip or stop")
     if on_error == "skip" and report is None:
         raise ValueError("rows are skipped only into a report")
 

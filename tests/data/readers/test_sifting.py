@@ -134,11 +134,6 @@ def test_a_shard_is_read() -> None:
     assert Shard.parse("1/3") == Shard(index=1, of=3)
 
 
-def test_on_error_has_two_words() -> None:
-    with pytest.raises(ValueError, match="skip or stop"):
-        sift([], limit=None, shard=Shard(), on_error="ignore", report=None)  # type: ignore[arg-type]
-
-
 @settings(deadline=None)
 @given(names=st.lists(st.text(max_size=4)))
 def test_seen_ids_know_where_a_name_was_first(names: list[str]) -> None:
