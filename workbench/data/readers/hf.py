@@ -145,7 +145,8 @@ def _fetch(value: Any) -> Any:
     if isinstance(value, Mapping) and not value.get("bytes") and str(value.get("path")).startswith(_ELSEWHERE):
         import fsspec
 
-        with fsspec.open(value["path"], "rb") as file:
+        opened: Any = fsspec.open(value["path"], "rb")
+        with opened as file:
             return {"bytes": file.read(), "path": value["path"]}
     return value
 
