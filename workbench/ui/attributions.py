@@ -22,7 +22,7 @@ from workbench.targets import parse_target, words_of
 from workbench.types import DecodedThought
 from workbench.ui.controls import typed
 from workbench.ui.desk import Desk
-from workbench.views import Note
+from workbench.views import Bars, Note
 from workbench.words import join_pieces
 
 _MAX_TARGET = 2_000
@@ -138,8 +138,8 @@ def _tests(explanation: Explanation) -> list[dict[str, Any]]:
     images, found = [thumbnail(open_image(ref)) for ref in explanation.sample.images], []
     for result in explanation.judged.values():
         probe = probe_of(result)
-        # Failed checks come as notes too; the page lists all checks itself.
-        panels = [panel for panel in probe.view(result) if not isinstance(panel, Note)]
+        # The page lists all checks itself, and bars of one target are a check's number once more.
+        panels = [panel for panel in probe.view(result) if not isinstance(panel, Note | Bars)]
         checks = [{"name": check.name, "passed": check.passed, "about": check.about} for check in result.checks]
         drawn = "".join(panel_html(panel, result, images) for panel in panels)
         found.append({"title": probe.title, "checks": checks, "html": drawn})

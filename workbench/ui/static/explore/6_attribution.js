@@ -59,12 +59,14 @@ class Attribution {
     this.caption = make("p", { class: "tv-caption", "aria-live": "polite", "data-testid": "attribution-caption" });
     this.dependents = make("div", { class: "tv-dependents", "data-testid": "dependents" });
     this.trust = make("div", { class: "tv-trust", "data-testid": "trust" });
+    this.curves = make("div", { class: "tv-tests" });
     const picker = this.view.images.length > 1 ? make("select", { class: "tv-select tv-narrow", "aria-label": "Which image", onchange: (event) => this.set({ image: Number(event.target.value), patch: null }) }, this.view.images.map((image, i) => make("option", { value: i }, `Image ${i + 1}: ${image.name}`))) : null;
     this.body.append(
       ...[picker, make("div", { class: "tv-two" }, this.map.node, this.looks.node)].filter(Boolean),
       make("div", { class: "tv-scale-row" }, this.low, this.scale, this.high),
       this.caption,
       make("div", { class: "tv-two" }, this.dependents, this.trust),
+      this.curves,
     );
   }
 
@@ -355,16 +357,15 @@ class Attribution {
     else says.push([null, "This method does not promise that its map adds up to the number that it explains."]);
     for (const sentence of [...answer.sentences, ...answer.notes]) says.push([null, sentence]);
     const tested = this.answers.get(JSON.stringify(this.testAsked()));
-    for (const check of tested ? tested.tests.flatMap((test) => test.checks) : []) says.push([check.passed, check.about]);
+    for (const check of tested ? tested.tests.flatMap((test) => test.checks) : []) says.push([check.passed, `${check.name}: ${check.about}.`]);
     for (const [name, reason] of tested ? Object.entries(tested.skipped) : []) says.push([null, `${name} was not tested: ${reason}`]);
     const lines = says.map(([passed, text]) => make("li", { class: passed === null ? "tv-neutral" : passed ? "tv-passed" : "tv-failed" }, text));
     const test = make("button", { type: "button", class: "tv-button tv-small", "data-testid": "attribution-test", onclick: () => this.test() }, "Test this map");
     const files = ["json", "html", "png"].map((kind) => make("button", { type: "button", class: "tv-button tv-small", "data-testid": `save-map-${kind}`, onclick: () => saveExplanation(kind, answer.key, this.error) }, kind.toUpperCase()));
-    const body = make("div", { class: "tv-tests" });
     // Drawn and escaped by the server's report renderer, as the further panels are.
-    if (tested) body.innerHTML = tested.tests.map((one) => one.html).join("");
+    this.curves.innerHTML = tested ? tested.tests.map((one) => one.html).join("") : "";
     const about = tested ? null : make("p", { class: "tv-faint" }, "Hides the patches in the map's order and in random order, shakes the input and scrambles the weights: a map that says something must do better than chance. Takes a while.");
-    this.trust.replaceChildren(...[make("h4", {}, "How far to trust this map"), make("ul", { class: "tv-says" }, lines), tested ? null : make("div", { class: "tv-buttons" }, test), about, body, make("div", { class: "tv-buttons" }, make("span", { class: "tv-faint" }, "Keep this map:"), files)].filter(Boolean));
+    this.trust.replaceChildren(...[make("h4", {}, "How far to trust this map"), make("ul", { class: "tv-says" }, lines), tested ? null : make("div", { class: "tv-buttons" }, test), about, make("div", { class: "tv-buttons" }, make("span", { class: "tv-faint" }, "Keep this map:"), files)].filter(Boolean));
   }
 
   /** The test of the chosen target alone: tests of all words together would take as many times longer. */
