@@ -129,7 +129,7 @@ def plain(objective: Objective, n_steps: int) -> float:
         internal_batch_size=max(1, UNITS_AT_ONCE // own.shape[1]),
     )
     values = objective(torch.cat([own, base])).double().numpy()
-    return float(completeness_gap(found.double().sum().numpy().reshape(1), values[0], values[1])[0])
+    return float(completeness_gap(found.detach().double().sum().numpy().reshape(1), values[0], values[1])[0])
 
 
 def fewest_steps(objective: Objective) -> list[int]:
