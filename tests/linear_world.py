@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
-from workbench.embedder import Differentiable, EmbedderInfo, Objective, Randomisable
+from workbench.embedder import Differentiable, Embedder, EmbedderInfo, Keep, Objective, Randomisable
 from workbench.images import open_image
 from workbench.samples import make_sample
 from workbench.targets import Target, ThinkState
@@ -86,7 +86,7 @@ class LinearObjective(Objective):
         return rows
 
 
-class LinearModel(Differentiable, Randomisable):
+class LinearModel(Embedder, Differentiable, Randomisable):
     """Weights (words, cells); `parts` are its halves, each a half of the cells."""
 
     info = EmbedderInfo(
@@ -121,6 +121,12 @@ class LinearModel(Differentiable, Randomisable):
             think=slice(start, start),
             embed=start,
         )
+
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
+        return [linear_trace(encoded) for encoded in batch]
+
+    def embed(self, batch: Sequence[Encoded]) -> np.ndarray:
+        return np.stack([encoded.inputs["cells"] for encoded in batch])
 
     def objective(self, encoded: Encoded, targets: Sequence[Target], *, level: Any = "tokens", context: Any = None):
         return LinearObjective(self.weights, encoded, targets, level)

@@ -58,10 +58,10 @@ def test_infidelity_is_that_of_captum() -> None:
 
 
 class Blackened(LinearObjective):
-    """A filled cell is black, as in Quantus' default."""
+    """A filled cell is as dark as the darkest one: what Quantus calls black."""
 
     def baseline(self, filling: str) -> torch.Tensor:
-        return torch.zeros_like(self.features)
+        return torch.full_like(self.features, float(self.features.min()))
 
 
 def test_deletion_is_pixel_flipping_of_quantus() -> None:

@@ -7,6 +7,7 @@ import pytest
 from linear_world import LinearModel, ToyMap, linear_trace, picture, think
 
 from workbench.errors import BadInput, UnknownName, Unsupported
+from workbench.evaluation import known_maps
 from workbench.evaluation.known_maps import MOST, KnownSample, known_samples
 from workbench.evaluation.scoreboard import SCORES, Board, choose_methods, score_maps
 from workbench.render.board import board_cells, board_html, board_json, board_markdown, statement
@@ -42,7 +43,7 @@ def known(model: LinearModel, n: int) -> list[KnownSample]:
 @pytest.fixture(scope="module")
 def board() -> Board:
     model = LinearModel(WEIGHTS)
-    return score_maps(model, METHODS, known=known(model, 6), n=6, data="toys")  # pyright: ignore[reportArgumentType]
+    return score_maps(model, METHODS, known=known(model, 6), n=6, data="toys")
 
 
 def test_a_perfect_map_wins_an_inverted_one_loses(board: Board) -> None:
@@ -63,6 +64,17 @@ def test_a_perfect_map_wins_an_inverted_one_loses(board: Board) -> None:
         else:
             assert scores["pointing_game"] == pytest.approx(1 / 24)
             assert scores["relevance_mass"] == pytest.approx(1 / 24)
+
+
+def test_whether_targets_hinge_on_their_evidence_is_told(board: Board) -> None:
+    # Without the only cell that counts nothing is left but the fill.
+    assert board.hinging == {"words": 1.0, "embedding": 1.0}
+    model = LinearModel(WEIGHTS)
+    elsewhere = [replace(one, truth=TRUTH[:, ::-1].copy()) for one in known(model, 2)]
+    shifted = score_maps(
+        model, METHODS, known=[replace(one, truth=np.roll(TRUTH, 5, 1)) for one in elsewhere], n=2, data="t"
+    )
+    assert shifted.hinging == {"words": 0.0, "embedding": 0.0}
 
 
 def test_controls_score_by_chance(board: Board) -> None:
@@ -87,10 +99,10 @@ def test_json_has_exactly_the_keys_that_were_promised(board: Board) -> None:
 
 def test_equal_arguments_give_equal_scores(board: Board) -> None:
     model = LinearModel(WEIGHTS)
-    again = score_maps(model, METHODS, known=known(model, 6), n=6, data="toys")  # pyright: ignore[reportArgumentType]
+    again = score_maps(model, METHODS, known=known(model, 6), n=6, data="toys")
     assert [row.scores for row in again.rows] == [row.scores for row in board.rows]
     alone = {"perfect": METHODS["perfect"]}
-    one = score_maps(model, alone, known=known(model, 6), n=6, data="toys")  # pyright: ignore[reportArgumentType]
+    one = score_maps(model, alone, known=known(model, 6), n=6, data="toys")
     assert one.rows[0].scores == board.rows[0].scores
 
 
@@ -117,9 +129,7 @@ def test_what_could_not_be_scored_is_null_and_said(board: Board) -> None:
 
 def test_a_fill_that_lowers_nothing_leaves_the_curves_out() -> None:
     model = LinearModel(np.zeros((2, 24)))
-    [row, *_] = score_maps(  # pyright: ignore[reportArgumentType]
-        model, {"even": METHODS["even"]}, known=known(model, 2), n=2, data="toys"
-    ).rows
+    [row, *_] = score_maps(model, {"even": METHODS["even"]}, known=known(model, 2), n=2, data="toys").rows
     assert row.scores["insertion"] is None
     assert row.scores["pointing_game"] is not None
 
@@ -128,7 +138,7 @@ def test_nothing_known_is_a_clear_refusal() -> None:
     model = LinearModel(WEIGHTS)
     empty = [replace(one, targets=(), kinds=(), truth=TRUTH[:0]) for one in known(model, 2)]
     with pytest.raises(Unsupported, match="None of 2 samples"):
-        score_maps(model, METHODS, known=empty, n=2, data="toys")  # pyright: ignore[reportArgumentType]
+        score_maps(model, METHODS, known=empty, n=2, data="toys")
 
 
 def test_methods_are_chosen_by_name() -> None:
@@ -140,6 +150,13 @@ def test_methods_are_chosen_by_name() -> None:
         choose_methods([])
 
 
+@pytest.fixture
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random model leads by next to nothing."""
+    monkeypatch.setattr(known_maps, "LEAST_LEAD", 1e-9)
+
+
+@pytest.mark.usefixtures("lenient")
 def test_samples_of_a_real_model_have_targets_in_their_places(tiny_model: Any) -> None:
     found = list(known_samples(tiny_model, split="test", n=20, seed=7))
     assert len(found) == 20
@@ -158,6 +175,16 @@ def test_samples_of_a_real_model_have_targets_in_their_places(tiny_model: Any) -
     assert [[t.label for t in one.targets] for one in again] == [[t.label for t in one.targets] for one in found[:5]]
 
 
+def test_leads_by_luck_are_no_targets(tiny_model: Any) -> None:
+    for sample in known_samples(tiny_model, split="test", n=20, seed=7):
+        for target in sample.targets:
+            if isinstance(target, EmbeddingTarget):
+                assert (
+                    sample.trace.embedding @ (target.score.positive - target.score.others[0]) >= known_maps.LEAST_LEAD
+                )
+
+
+@pytest.mark.usefixtures("lenient")
 def test_a_real_model_is_scored_end_to_end(tiny_model: Any) -> None:
     told: list[float] = []
     samples = known_samples(tiny_model, split="test", n=6, seed=7)
@@ -169,3 +196,4 @@ def test_a_real_model_is_scored_end_to_end(tiny_model: Any) -> None:
     assert told[-1] == 1
     assert {row.method for row in board.rows} == {"saliency"}
     assert board.n == 6
+    assert set(board.hinging) == {row.target for row in board.rows}

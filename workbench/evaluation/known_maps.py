@@ -20,6 +20,8 @@ KINDS = ("words", "embedding", "think")
 """What is explained: words that name an object, the embedding against a wrong answer, the reading of a think token."""
 MOST = {"words": 2, "embedding": 1, "think": 1}
 """Targets of each kind that are taken from one sample: further ones of the same image would say little that is new."""
+LEAST_LEAD = 0.05
+"""Cosine by which the right answer must be nearer than the wrong one: a smaller lead is luck, and no pixel decides luck."""
 _BATCH = 16
 
 
@@ -60,7 +62,7 @@ def known_samples(model: Any, *, split: str, n: int, seed: int) -> Iterator[Know
         part = [make_sample(config, split, index) for index in range(begin, min(n, begin + _BATCH))]
         encoded = [model.prepare(to_pair(sample).query) for sample in part]
         decodes = isinstance(model, DecodesThoughts) and bool(model.info.contexts)
-        traces = model.trace(encoded, Keep(attention=False, edits=False, continuation=decodes))
+        traces = model.trace(encoded, Keep(edits=False, continuation=decodes))
         thoughts = model.decode(traces, max_tokens=128) if decodes else [None] * len(part)
         for offset, (sample, one, trace, thought) in enumerate(zip(part, encoded, traces, thoughts, strict=True)):
             yield _known(model, documents, sample, one, trace, thought, (seed, begin + offset))
@@ -136,7 +138,7 @@ def _add_embedding(found: _Found, documents: _Documents, sample: ShapesSample, t
     if contrast is None:
         return
     right, wrong = documents[contrast.right], documents[contrast.wrong]
-    if float(trace.embedding @ (right - wrong)) <= 0:
+    if float(trace.embedding @ (right - wrong)) < LEAST_LEAD:
         return
     score = Score(kind="contrast", positive=right, others=wrong[None])
     label = f"embedding: '{contrast.right}' against '{contrast.wrong}'"

@@ -72,7 +72,7 @@ def planted_sample(model: Any, planted: Planted) -> KnownSample:
     encoded: Encoded = model.prepare(planted.query)
     right, wrong = model.embed([model.prepare(planted.right), model.prepare(planted.wrong)])
     bare = model.embed([model.prepare(planted.bare)])[0]
-    [trace] = model.trace([encoded], Keep(attention=False, edits=False, continuation=False))
+    [trace] = model.trace([encoded], Keep(latents=False, attention=False, edits=False, continuation=False))
     moved = float((trace.embedding - bare) @ (right - wrong))
     if moved <= 0:
         raise Unsupported(

@@ -17,14 +17,24 @@ from workbench.attribution import AttributionProbe, methods, quiet
 from workbench.embedder import Differentiable, Embedder, Filling, Level
 from workbench.errors import BadInput, UnknownName, Unsupported
 from workbench.evaluation.known_maps import KINDS, KnownSample
-from workbench.localising import pointing_game, relevance_mass
-from workbench.perturbation import SHARES, Curves, centre_map, count_at, order_of, random_orders, trace_curves
+from workbench.localising import pointing_game, relevance_mass, touched
+from workbench.perturbation import (
+    SHARES,
+    Curves,
+    centre_map,
+    count_at,
+    order_of,
+    random_orders,
+    trace_curves,
+    values_filled,
+)
 from workbench.probe import missing
-from workbench.stats import Interval, bootstrap_interval
+from workbench.stats import Interval, area_under, bootstrap_interval
 from workbench.types import Provenance
 
 SCORES = ("pointing_game", "relevance_mass", "insertion", "deletion")
 RANDOM, CENTRE = "random maps", "centre map"
+FILLINGS: tuple[Filling, ...] = ("blur", "mean")
 N_RANDOM = 5
 LEAST_DROP = 0.1
 """A fill that lowers a target by less (probability, cosine; or this part of a projection) cannot tell maps apart."""
@@ -63,6 +73,9 @@ class Board:
     """Samples that were looked at."""
     used: Mapping[str, int]
     """Samples that had a target of each kind."""
+    hinging: Mapping[str, float]
+    """Of the targets of each kind, the share that loses half its value or more when the evidence alone is filled with the mean
+    colour. Of the others it is not sure that the model uses the evidence, so a map that points elsewhere may be right."""
     remarks: tuple[str, ...]
     provenance: Provenance
 
@@ -111,9 +124,10 @@ def score_maps(
         progress: told the share done, and may raise to stop.
 
     Insertion and deletion are areas under curves over 0, 5, 10, 20, 50 and 100% of the cells, as a share of what the fill
-    takes from the target: 1 is the whole image, 0 the filled one. Samples are filled with the blurred image and with the mean
-    colour in turns. Equal arguments give equal scores. Raises Unsupported when the model has no gradients, or when no sample
-    has a target of known evidence.
+    takes from the target: 1 is the whole image, 0 the filled one, and beyond them counts as 1 and 0. Cells are filled with
+    the blurred image and with its mean colour; a target gets its mean over the fills that lower it by `LEAST_DROP` or more.
+    Equal arguments give equal scores. Raises Unsupported when the model has no gradients, or when no sample has a target
+    of known evidence.
     """
     if not isinstance(model, Differentiable):
         raise Unsupported(f"'{model.info.name}' cannot be attributed: it gives no gradients.")
@@ -126,8 +140,7 @@ def score_maps(
         for kind in set(sample.kinds):
             tally.used[kind] += 1
         if sample.targets:
-            filling: Filling = "blur" if number % 2 == 0 else "mean"
-            _score_sample(model, able, sample, filling, number, tally)
+            _score_sample(model, able, sample, number, tally)
     progress(1.0, "done")
     if not tally.used:
         raise Unsupported(
@@ -141,6 +154,7 @@ def score_maps(
         data=data,
         n=looked_at,
         used={kind: tally.used[kind] for kind in KINDS},
+        hinging={kind: float(np.mean(halved)) for kind, halved in tally.hinges.items()},
         remarks=tuple(remarks),
         provenance=model.info.provenance,
     )
@@ -153,6 +167,7 @@ class _Tally:
         self.scores: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
         self.seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.used: dict[str, int] = defaultdict(int)
+        self.hinges: dict[str, list[bool]] = defaultdict(list)
         self.refused: dict[tuple[str, str], int] = defaultdict(int)
 
 
@@ -166,7 +181,6 @@ def _score_sample(
     model: Any,
     chosen: Mapping[str, AttributionProbe],
     sample: KnownSample,
-    filling: Filling,
     seed: int,
     tally: _Tally,
 ) -> None:
@@ -180,8 +194,9 @@ def _score_sample(
     stacked = [*maps.values(), 1 - drawn, middle]
     orders = np.concatenate([order_of(relevance, seed) for relevance in stacked])
     counts = np.unique([0, *(count_at(share, n_cells) for share in SHARES), n_cells])
-    curves = trace_curves(objective, orders, counts, filling)
-    areas = {name: _normalised(curves, name) for name in ("insertion", "deletion")}
+    by_fill = [trace_curves(objective, orders, counts, filling) for filling in FILLINGS]
+    areas = {name: _mean_known([_normalised(curves, name) for curves in by_fill]) for name in ("insertion", "deletion")}
+    _note_hinges(tally, sample, objective, by_fill[-1].full)
     for place, (name, relevance) in enumerate(maps.items()):
         own = np.arange(n_targets)
         faithful = {which: area[place * n_targets + own, own] for which, area in areas.items()}
@@ -226,10 +241,29 @@ def _located(
 
 
 def _normalised(curves: Curves, which: str) -> Float[np.ndarray, "orders targets"]:
-    """Areas as a share of what the fill takes; NaN for targets that it hardly lowers."""
+    """Areas as a share of what the fill takes; NaN for targets that it hardly lowers.
+
+    Points beyond the whole or the filled image count as those: where the fill takes little, a half-filled image can overshoot
+    by many times of it, and a single such sample would decide a mean.
+    """
     drop = curves.full - curves.empty
     least = LEAST_DROP * np.maximum(1, np.abs(curves.full))
-    return (curves.area(which) - curves.empty) / np.where(drop >= least, drop, np.nan)
+    height = (getattr(curves, which) - curves.empty) / np.where(drop >= least, drop, np.nan)
+    return area_under(np.moveaxis(np.clip(height, 0, 1), 1, -1), curves.counts)
+
+
+def _mean_known(areas: list[Float[np.ndarray, "orders targets"]]) -> Float[np.ndarray, "orders targets"]:
+    """Mean over the fills that could be used; NaN where none could."""
+    stacked = np.stack(areas)
+    known = np.isfinite(stacked)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, stacked, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+
+
+def _note_hinges(tally: "_Tally", sample: KnownSample, objective: Any, full: Float[np.ndarray, " targets"]) -> None:
+    left = np.diagonal(values_filled(objective, touched(sample.truth), "mean"))
+    for kind, halved in zip(sample.kinds, left <= full / 2, strict=True):
+        tally.hinges[kind].append(bool(halved))
 
 
 def _note(tally: _Tally, method: str, sample: KnownSample, found: Mapping[str, Float[np.ndarray, " targets"]]) -> None:

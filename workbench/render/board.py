@@ -85,14 +85,17 @@ def statement(board: Board) -> str:
 def reading(board: Board) -> str:
     """What the columns are and what was counted."""
     used = ", ".join(f"{kind} {count}" for kind, count in board.used.items())
+    hinging = ", ".join(f"{kind} {share:.0%}" for kind, share in board.hinging.items())
     return (
         f"{board.data[:1].upper()}{board.data[1:]}, {board.n} samples, of which had a target of known evidence: {used}. Means over "
         "samples with 95% bootstrap intervals. Pointing game: share of maps whose top cell touches the object that decides "
         "the target. Relevance mass: share of the positive relevance on that object's pixels; cells are coarser than "
         "objects, so 1 cannot be reached. Insertion (high is good) and deletion (low is good): area under the curve of the "
-        "target while the best cells are shown or filled first, as a share of what filling the whole image takes; fills are "
-        "blur and mean colour in turns. Ranked by the mean of the four, deletion turned round. Targets are only words, "
-        "answers and readings that the checkpoint gets right. Seconds are for the targets of a sample together, shared out."
+        "target while the best cells are shown or filled first, as a share of what filling the whole image takes, with "
+        "blur and with the mean colour. Ranked by the mean of the four, deletion turned round. Targets are only words, "
+        "answers and readings that the checkpoint gets right. Targets that lose half their value or "
+        f"more when that object alone is filled: {hinging}; of the others it is not sure that the checkpoint uses the object, "
+        "and a map that points elsewhere may be right. Seconds are for the targets of a sample together, shared out."
     )
 
 
