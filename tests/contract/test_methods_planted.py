@@ -16,6 +16,9 @@ PLACE_BLIND = {"grad_cam"}
 TARGET_BLIND = {"attention_rollout"}
 """No gradient enters: what has no effect is followed like anything else."""
 
+SAMPLED = {"gradient_shap"}
+"""From baselines of noise, a few draws may miss where a value jumps. Such a map must say that it is not to be trusted."""
+
 
 def cases() -> Iterator[Any]:
     for name, method in methods().items():
@@ -48,9 +51,11 @@ def test_every_target_points_at_its_own_cell(name: str, level: str, board: str, 
     result = method.explain(objective, trace)
     maps = cells_of(result)
     values = result.measure("value").values
-    for (target, mark), cells, value in zip(pairs, maps, values, strict=False):
+    lost = {measure.name: measure.values for measure in result.measures}.get("completeness_gap", np.zeros(len(maps)))
+    for (target, mark), cells, value, gap in zip(pairs, maps, values, lost, strict=False):
         places = [planted.cell_of(m, boards) for m in (alike(mark) if name in PLACE_BLIND else [mark])]
-        assert any(points_at(cells, place) for place in places), (target.label, cells.round(4).tolist())
+        right = any(points_at(cells, place) for place in places)
+        assert right or (name in SAMPLED and gap > 1), (target.label, cells.round(4).tolist())
         # A map of rounding errors can point at the right cell too.
         assert cells.max() > 1e-4 * abs(value), target.label
     if name not in TARGET_BLIND:
