@@ -126,8 +126,9 @@ class Trace:
     grids: tuple[PatchGrid, ...]
     think: slice
     embed: int
-    latents: Float[np.ndarray, "layers think width"]
-    """Residual stream after each decoder layer at the think positions, before the final norm."""
+    latents: Float[np.ndarray, "_layers think width"]
+    """Residual stream after each decoder layer at the think positions, before the final norm. No layers (the axis need not
+    be as long as that of `attention`) when the trace did not keep latents."""
     attention: Float[np.ndarray, "layers heads rows seq"]
     """Softmax weights of the think and embed rows; each row sums to 1. Later positions than the row hold 0."""
     embedding: Float[np.ndarray, " dim"]
