@@ -126,17 +126,17 @@ def test_muon_goes_on_after_a_stop_and_not_with_another_method(
 def test_checkpointing_of_gradients_saves_memory_and_changes_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transformers.models.qwen2_vl import modeling_qwen2_vl as modeling
+    from transformers.models.qwen2_vl import modeling_qwen2_vl as qwen
 
     passes = 0
-    forward = modeling.Qwen2VLAttention.forward
+    forward = qwen.Qwen2VLAttention.forward
 
     def counted(*given: Any, **options: Any) -> Any:
         nonlocal passes
         passes += 1
         return forward(*given, **options)
 
-    monkeypatch.setattr(modeling.Qwen2VLAttention, "forward", counted)
+    monkeypatch.setattr(qwen.Qwen2VLAttention, "forward", counted)
 
     def run(setting: str) -> tuple[dict[str, torch.Tensor], int]:
         nonlocal passes
