@@ -189,12 +189,34 @@ def test_rotating_keys_is_standing_elsewhere(backbone: Backbone) -> None:
 def test_vision_parameters_are_what_the_visual_tokens_come_from(backbone: Backbone) -> None:
     family, model = backbone.family, backbone.model
     prefix = backbone.processor.encode(SAMPLES[0])
+    # Loaded models take no gradients of their weights.
+    model.requires_grad_(True)
     try:
         family.visual_tokens(model, prefix.pixels, prefix.thw).square().sum().backward()
         used = {id(parameter) for parameter in model.parameters() if parameter.grad is not None}
     finally:
         model.zero_grad(set_to_none=True)
+        model.requires_grad_(False)
     assert used == {id(parameter) for parameter in family.vision_parameters(model)}
+
+
+def test_a_vision_pass_tells_what_each_layer_attends_by(backbone: Backbone) -> None:
+    family, model = backbone.family, backbone.model
+    prefix = backbone.processor.encode(SAMPLES[1])
+    with torch.no_grad():
+        seen = family.vision_pass(model, prefix.pixels, prefix.thw)
+        layers = [make() for make in seen.layers]
+    n_patches = len(prefix.pixels)
+    n_cells = sum(int(np.prod(grid)) for grid in prefix.grids)
+    assert torch.bincount(seen.cells).tolist() == [n_patches // n_cells] * n_cells
+    for layer in layers:
+        assert layer.query.shape == layer.key.shape
+        assert layer.query.shape[1] == n_patches
+        assert sum(layer.lengths) == n_patches
+        assert layer.scaling > 0
+    images = [int(np.prod(grid)) * (n_patches // n_cells) for grid in prefix.grids]
+    borders = np.cumsum(images).tolist()
+    assert set(borders) <= set(np.cumsum(layers[0].lengths).tolist()), "images do not see each other"
 
 
 def test_a_saved_processor_reads_alike(backbone: Backbone, tmp_path: Path) -> None:
