@@ -3,8 +3,7 @@
 import os
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState, is_initialized
+from accelerate import Accelerator, DistributedDataParallelKwargs, state
 
 from workbench.errors import BadInput
 from workbench.recipes.config import Precision
@@ -14,7 +13,7 @@ def join_processes(precision: Precision) -> Accelerator:
     """Meet the other processes of this run. Raises BadInput when accelerate does not take part in what was launched."""
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     mixed = "bf16" if precision == "bf16" else "no"
-    if is_initialized() and AcceleratorState().mixed_precision != mixed:
+    if state.is_initialized() and state.AcceleratorState().mixed_precision != mixed:
         raise BadInput(
             f"This Python process has trained with another precision already, and accelerate keeps the first; "
             f"train with '{precision}' in a process of its own."
