@@ -183,7 +183,7 @@ def _parts(filling: Filling, curves: Curves, labels: tuple[str, ...]) -> list[Me
     n_targets, n_cells = len(labels), int(curves.counts[-1])
     at = np.searchsorted(curves.counts, [count_at(share, n_cells) for share in SHARES])
     measures = []
-    for name, which, better in (("comprehensiveness", "deletion", "higher"), ("sufficiency", "insertion", "lower")):
+    for name, which in (("comprehensiveness", "deletion"), ("sufficiency", "insertion")):
         three = _three(getattr(curves, which)[:, at], n_targets)
         measures.append(
             Measure(
@@ -193,7 +193,7 @@ def _parts(filling: Filling, curves: Curves, labels: tuple[str, ...]) -> list[Me
                 units="value",
                 coords={"order": _ORDERS, "share": tuple(f"{share:.0%}" for share in SHARES), "target": labels},
                 signed=True,
-                better=better,
+                better="higher" if which == "deletion" else "lower",
                 about=f"what is lost {'without' if which == 'deletion' else 'with nothing but'} the top share of cells",
             )
         )

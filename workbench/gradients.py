@@ -17,6 +17,9 @@ from workbench.embedder import Filling, Objective
 UNITS_AT_ONCE = 1024
 """Memory: never more copies of the sample hold a graph at a time than have this many units together, and at least one."""
 
+LEAST_CHANGE = 1e-3
+"""In the target's units: a thousandth of a nat, or of a cosine."""
+
 
 def each_gradient(
     objective: Objective, points: Float[Tensor, "batch units dim"], targets: Sequence[int]
@@ -74,9 +77,8 @@ def completeness_gap(
 ) -> Float[np.ndarray, " targets"]:
     """What relevances that sum to `total` leave of value - baseline, as a share of it.
 
-    Where value and baseline agree to float32's last digits there is nothing to share out; the gap is then taken as a share
-    of those digits, so that it stays finite.
+    A target that changes by less than `LEAST_CHANGE` has nothing worth sharing out; its gap is a share of that instead, so
+    that the rounding of words which are certain with and without the image does not count as an unfinished map.
     """
     change = value - baseline
-    digits = 1e-6 * np.maximum(1.0, np.maximum(np.abs(value), np.abs(baseline)))
-    return np.abs(total - change) / np.maximum(np.abs(change), digits)
+    return np.abs(total - change) / np.maximum(np.abs(change), LEAST_CHANGE)

@@ -58,10 +58,11 @@ def known_samples(model: Any, *, split: str, n: int, seed: int) -> Iterator[Know
     """
     config = ShapesConfig(seed=seed)
     documents = _Documents(model)
+    contexts = model.info.contexts
+    decodes = isinstance(model, DecodesThoughts) and bool(contexts)
     for begin in range(0, n, _BATCH):
         part = [make_sample(config, split, index) for index in range(begin, min(n, begin + _BATCH))]
         encoded = [model.prepare(to_pair(sample).query) for sample in part]
-        decodes = isinstance(model, DecodesThoughts) and bool(model.info.contexts)
         traces = model.trace(encoded, Keep(edits=False, continuation=decodes))
         thoughts = model.decode(traces, max_tokens=128) if decodes else [None] * len(part)
         for offset, (sample, one, trace, thought) in enumerate(zip(part, encoded, traces, thoughts, strict=True)):

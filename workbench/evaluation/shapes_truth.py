@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from workbench.data.shapes import COLOURS, PLACES, SHAPES, SIZES, Item, Scene, ShapesSample, describe, describe_placed
 from workbench.data.shapes import masks as draw_masks
@@ -96,7 +96,7 @@ def thing_read(word: str, scene: Scene) -> int | None:
 
 def region(scene: Scene, things: Sequence[int], grid: PatchGrid) -> Float[np.ndarray, " cells"]:
     """The share of each cell that the objects cover; every frame alike."""
-    union: Bool[np.ndarray, "height width"] = draw_masks(scene)[list(things)].any(axis=0)
+    union = np.any(draw_masks(scene)[list(things)], axis=0)
     return np.tile(cell_shares(union, grid.rows, grid.cols).reshape(-1), grid.frames)
 
 
