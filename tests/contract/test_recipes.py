@@ -106,7 +106,10 @@ def test_it_does_not_overwrite_a_run(name: str, runs: dict[str, tuple[Path, list
         ("", "holds no rows"),
         ("{", "Row 1 of 'rows.jsonl' is not JSON"),
         ('{"query": "q", "reasoning": "r"}', "Row 1 of 'rows.jsonl' lacks target"),
-        ('{"query": "q", "reasoning": "r", "target": {}}', "Row 1 of 'rows.jsonl' has a target with neither text nor images"),
+        (
+            '{"query": "q", "reasoning": "r", "target": {}}',
+            "Row 1 of 'rows.jsonl' has a target with neither text nor images",
+        ),
     ],
 )
 def test_bad_rows_are_one_sentence(name: str, tmp_path: Path, rows: str | None, sentence: str) -> None:

@@ -110,7 +110,7 @@ def test_unreadable_rows_are_named(tmp_path: Path) -> None:
     path.write_text('{"id": 1}\n\n{broken\n')
     rows = read_rows(path)
     assert next(rows) == {"id": 1}
-    with pytest.raises(BadInput, match="Row 3 of 'rows.jsonl' is not JSON"):
+    with pytest.raises(BadInput, match=r"Row 3 of 'rows\.jsonl' is not JSON"):
         next(rows)
     path.write_text("[1, 2]\n")
     with pytest.raises(BadInput, match="is a JSON list"):

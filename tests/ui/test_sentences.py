@@ -15,8 +15,9 @@ from workbench.ui.sentences import control, metric_rows, warnings
 PROVENANCE = Provenance(checkpoint="x", weights_sha256="0" * 64, family="x", format="x", dtype="float32", device="cpu")
 
 
-def result(by_word: list[float] | None) -> ProbeResult:
+def result(by_word: list[float] | None, *, clear: bool = False) -> ProbeResult:
     measures: tuple[Measure, ...] = ()
+    checks = (Check(name="swapped thought", value=1, tolerance=1, passed=clear),)
     if by_word is not None:
         words = np.array(by_word, dtype=np.float32)
         measures = (
@@ -24,7 +25,7 @@ def result(by_word: list[float] | None) -> ProbeResult:
             Measure(name="total_image_dependence", values=np.array(words.sum()), dims=(), units="nats"),
         )
     return ProbeResult(
-        probe="decode", version=1, sample_id="s", parameters={}, measures=measures, checks=(), provenance=PROVENANCE
+        probe="decode", version=1, sample_id="s", parameters={}, measures=measures, checks=checks, provenance=PROVENANCE
     )
 
 
@@ -34,15 +35,16 @@ def result(by_word: list[float] | None) -> ProbeResult:
         ([np.log(100.0), 0.0], "clear", ["becomes about 100 times less likely", "1 of its 2 words depends on this"]),
         ([20.0, 26.05], "clear", ["about 10²⁰ times", "All of its words depend"]),
         ([9.3, 0.1], "clear", ["about 10,000 times"]),
-        ([0.5, 0.2], "weak", ["almost as likely (2.0 times less)", "Take it as a guess"]),
+        ([0.5, 0.2], "weak", ["2.0 times less likely, which is not clear", "Take it as a guess"]),
         ([-1.0, 0.5], "weak", ["as likely or likelier", "Take it as a guess"]),
+        ([30.0, 0.1], "weak", ["not clear", "Take it as a guess"]),
         (None, "weak", ["not tested"]),
     ],
 )
 def test_the_control_says_how_far_the_text_depends_on_the_image(
     by_word: list[float] | None, level: str, parts: list[str]
 ) -> None:
-    said = control(result(by_word))
+    said = control(result(by_word, clear=level == "clear"))
     assert said is not None
     assert said["level"] == level
     for part in parts:

@@ -6,8 +6,6 @@ from workbench.assets import CheckpointCard
 from workbench.inspection import Inspection
 from workbench.types import ProbeResult
 
-_CLEAR = 3.0
-"""Nats by which the text must be likelier under its own thought to be called dependent on it: a factor of 20."""
 _WORD_DEPENDS = 1.0
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _METRICS = {
@@ -62,14 +60,14 @@ def control(result: ProbeResult) -> dict[str, str] | None:
             f"{n_depend} of its {n_words} words {'depends' if n_depend == 1 else 'depend'} on this image's thought; "
             "the others are about as likely without it."
         )
-    if total > _CLEAR:
+    if any(check.name == "swapped thought" and check.passed for check in result.checks):
         text = (
             "Control: with the thoughts of other images put in place of this one's, the same text becomes "
             f"{_times(total)} less likely. {depend} Depending on the image does not make it true."
         )
         return {"level": "clear", "text": text}
     if total > 0:
-        text = f"Control: with the thoughts of other images the same text is almost as likely ({_times(total)} less)."
+        text = f"Control: with the thoughts of other images the same text is {_times(total)} less likely, which is not clear."
     else:
         text = "Control: with the thoughts of other images the same text is as likely or likelier."
     return {"level": "weak", "text": f"{text} Take it as a guess, not as something read from this image."}
