@@ -58,8 +58,7 @@ def known_samples(model: Any, *, split: str, n: int, seed: int) -> Iterator[Know
     """
     config = ShapesConfig(seed=seed)
     documents = _Documents(model)
-    contexts = model.info.contexts
-    decodes = isinstance(model, DecodesThoughts) and bool(contexts)
+    decodes = _writes_thoughts(model)
     for begin in range(0, n, _BATCH):
         part = [make_sample(config, split, index) for index in range(begin, min(n, begin + _BATCH))]
         encoded = [model.prepare(to_pair(sample).query) for sample in part]
@@ -67,6 +66,10 @@ def known_samples(model: Any, *, split: str, n: int, seed: int) -> Iterator[Know
         thoughts = model.decode(traces, max_tokens=128) if decodes else [None] * len(part)
         for offset, (sample, one, trace, thought) in enumerate(zip(part, encoded, traces, thoughts, strict=True)):
             yield _known(model, documents, sample, one, trace, thought, (seed, begin + offset))
+
+
+def _writes_thoughts(model: Any) -> bool:
+    return isinstance(model, DecodesThoughts) and bool(model.info.contexts)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class _Documents:
