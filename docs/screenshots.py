@@ -1,7 +1,7 @@
 """`python docs/screenshots.py`: pictures of the running app for the README, written to `docs/images/`.
 
-Starts the real app, picks an example, presses the button and waits for the thought: 1440 and 800 px wide, light and dark,
-and the upper part of the first for the README.
+Starts the real app, picks an example, presses the button, waits for the thought and clicks one of its words: 1440 and
+800 px wide, light and dark. The README shows the upper part of the wide ones.
 """
 
 import shutil
@@ -18,8 +18,10 @@ FOLDER = Path(__file__).resolve().parent / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 EXAMPLE = 3
-README_HEIGHT = 1500
-"""Pixels of the page that the README shows: from the header to the think tokens."""
+WORD = 7
+"""The word whose pixels are shown."""
+README_HEIGHT = 1900
+"""Pixels of the page that the README shows: from the header to the map of the word."""
 SHOTS = (("light", 1440), ("dark", 1440), ("light", 800), ("dark", 800))
 
 
@@ -44,8 +46,9 @@ def main() -> int:
             shoot(page, f"{address}?__theme={theme}", f"explore-{theme}-{width}.png")
             page.close()
         browser.close()
-    with Image.open(FOLDER / "explore-light-1440.png") as whole:
-        whole.crop((0, 0, whole.width, README_HEIGHT)).save(FOLDER / "explore.png", optimize=True)
+    for theme in ("light", "dark"):
+        with Image.open(FOLDER / f"explore-{theme}-1440.png") as whole:
+            whole.crop((0, 0, whole.width, README_HEIGHT)).save(FOLDER / f"explore-{theme}.png", optimize=True)
     app.close(verbose=False)
     return 0
 
@@ -58,6 +61,8 @@ def shoot(page: Any, address: str, name: str) -> None:
     page.get_by_role("button", name="Read the thought").click()
     page.get_by_test_id("thought").wait_for(timeout=120_000)
     page.get_by_test_id("card-1").click()
+    page.locator("[data-testid=thought] .tv-can").nth(WORD).click()
+    page.locator("[data-testid=attribution-map][data-digest]").wait_for(timeout=120_000)
     page.mouse.move(2, 2)
     page.evaluate("window.scrollTo(0, 0)")
     # Gradio fades its progress bar out.
