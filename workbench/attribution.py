@@ -23,6 +23,7 @@ Tick = Callable[[float, str], None]
 """Told the share done (0 to 1) and what is being done; raises `Cancelled` when nobody waits for the result any more."""
 DEFAULT_METHOD = "integrated_gradients"
 """What terminal and page attribute with unless told otherwise: the winner of the scoreboard (`docs/`)."""
+_MAP = "attribution_image_"
 CONVERGED = 0.05
 """Largest completeness gap of a map that counts as converged, as a share of the value it explains."""
 
@@ -91,10 +92,9 @@ class AttributionProbe(Probe):
 
     def view(self, result: ProbeResult) -> tuple[Panel, ...]:
         """The maps, and a warning for each check that failed."""
-        names = [measure.name for measure in result.measures]
         panels: list[Panel] = [
-            Overlay(measure=name, image=number, each="target", title=f"{self.title} on image {number + 1}")
-            for number, name in enumerate(name for name in names if name.startswith("attribution_image_"))
+            Overlay(measure=found.name, image=number, each="target", title=f"{self.title} on image {number + 1}")
+            for number, found in enumerate(maps_of(result))
         ]
         return (*panels, *(Note(text=f"{c.name}: {c.about}", kind="warning") for c in result.checks if not c.passed))
 
@@ -106,8 +106,17 @@ def methods() -> dict[str, type[AttributionProbe]]:
 
 def cells_of(result: ProbeResult) -> Float[np.ndarray, "targets cells"]:
     """A result's maps as one row of cells for each target, as the objective orders them."""
-    maps = [measure.values for measure in result.measures if measure.name.startswith("attribution_image_")]
-    return np.concatenate([values.reshape(len(values), -1) for values in maps], axis=1)
+    return np.concatenate([found.values.reshape(len(found.values), -1) for found in maps_of(result)], axis=1)
+
+
+def maps_of(result: ProbeResult) -> list[Measure]:
+    """A result's maps, one measure for each image."""
+    return [measure for measure in result.measures if measure.name.startswith(_MAP)]
+
+
+def remarks_of(result: ProbeResult) -> list[str]:
+    """What was capped, sampled or stopped early on the way to a result."""
+    return [str(text) for measure in result.measures if measure.name == "remarks" for text in measure.values]
 
 
 def _maps(
@@ -122,7 +131,7 @@ def _maps(
         begin += grid.n_tokens
         measures.append(
             Measure(
-                name=f"attribution_image_{number}",
+                name=f"{_MAP}{number}",
                 values=part.reshape(len(part), *_shape(grid)).astype(np.float32),
                 dims=("target", *(("frame",) if grid.frames > 1 else ()), "rows", "cols"),
                 units=units,

@@ -13,7 +13,7 @@ from workbench.embedder import Differentiable, Embedder
 from workbench.errors import BadInput, Cancelled, Unsupported
 from workbench.explanation import Explanation
 from workbench.once import Once
-from workbench.probe import PROBES, missing
+from workbench.probe import PROBES, key_of, missing
 from workbench.ranking import Ranker
 from workbench.resolution import Candidates, resolve
 from workbench.samples import Candidate
@@ -52,11 +52,10 @@ class Question:
 
     @property
     def key(self) -> Hashable:
-        candidates = tuple((c.id, c.text, c.image.sha256 if c.image else "") for c in self.candidates)
+        candidates = tuple(candidate.key for candidate in self.candidates)
         text = None if self.thought is None else (self.thought.token_ids, self.thought.context)
-        method = (self.method.name, self.method.version, repr(self.method))
         about = candidates if self.compares else (), text if self.spec.about == "words" else None
-        return self.path, self.trace_key, self.target, self.spec, method, about
+        return self.path, self.trace_key, self.target, self.spec, key_of(self.method), about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +112,7 @@ class Explainer:
                 skipped[check.name] = reason
                 continue
             mine = caller.part(number, 1 + len(checks))
-            key = (question.key, check.name, check.version, repr(check))
+            key = (question.key, key_of(check))
             judge = partial(self._judge, question, found, check, mine)
             try:
                 judged[check.name] = self._once(self._judged, key, judge, mine)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from workbench.assets import CheckpointCard
-from workbench.attribution import cells_of
+from workbench.attribution import cells_of, maps_of
 from workbench.embedder import EmbedderInfo
 from workbench.targets import Target
 from workbench.types import DecodedThought, ProbeResult, Sample, Trace
@@ -65,7 +65,7 @@ def shares_of(result: ProbeResult) -> Float[np.ndarray, "targets cells"]:
 
 def sentences_of(result: ProbeResult) -> tuple[str, ...]:
     """What a map of this result means, in plain words, for everyone who shows one."""
-    [first, *_] = (measure for measure in result.measures if measure.name.startswith("attribution_image_"))
+    first = maps_of(result)[0]
     if result.parameters.get("level") == "pixels":
         level = "Attributed to pixels, through the vision tower; each cell of the map sums up its own pixels."
     else:

@@ -134,6 +134,12 @@ def probe_of(result: ProbeResult) -> Probe:
     return build(probe, {name: value for name, value in result.parameters.items() if name in names})
 
 
+def key_of(probe: Probe) -> tuple[str, int, str]:
+    """What to remember a probe's results by: equal for probes that measure the same."""
+    # `repr` of a frozen dataclass names every field, and is hashable where a field's value may not be.
+    return probe.name, probe.version, repr(probe)
+
+
 def missing(probe: type[Probe], model: Embedder) -> str | None:
     """Why this model cannot take this probe, in one sentence; None when it can."""
     needs: Sequence[type] = getattr(probe, "needs", ())

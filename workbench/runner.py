@@ -19,7 +19,7 @@ from workbench.explanation import Explanation
 from workbench.images import notes
 from workbench.inspection import Inspection, Ranked, thought_of
 from workbench.once import Once
-from workbench.probe import ModelProbe, Probe, Subject, TraceProbe, missing, traced_probes
+from workbench.probe import ModelProbe, Probe, Subject, TraceProbe, key_of, missing, traced_probes
 from workbench.ranking import Ranker
 from workbench.samples import Candidate, make_sample, read_candidates, text_candidates
 from workbench.stages import Progress, StageClock
@@ -257,7 +257,7 @@ class Session:
                 if reason := missing(type(probe), job.model):
                     skipped[probe.name] = reason
                     continue
-                key = (job.trace_key, _probe_key(probe), controls)
+                key = (job.trace_key, key_of(probe), controls)
                 try:
                     results[probe.name] = self._results.get(key, _measuring(probe, subject, job.model))
                 except (BadInput, Unsupported) as error:
@@ -293,9 +293,9 @@ class _Job:
 
     @property
     def key(self) -> Hashable:
-        candidates = tuple((c.id, c.text, c.image.sha256 if c.image else "") for c in self.candidates)
+        candidates = tuple(candidate.key for candidate in self.candidates)
         controls = tuple(map(_content, self.controls))
-        return self.path, self.trace_key, tuple(map(_probe_key, self.probes)), candidates, controls
+        return self.path, self.trace_key, tuple(map(key_of, self.probes)), candidates, controls
 
 
 @cache
@@ -320,11 +320,6 @@ def _trace_key(model: Embedder, sample: Sample) -> Hashable:
 
 def _content(sample: Sample) -> Hashable:
     return sample.id, sample.role, sample.text, tuple(image.sha256 for image in sample.images)
-
-
-def _probe_key(probe: Probe) -> Hashable:
-    # `repr` of a frozen dataclass names every field, and is hashable where a field's value may not be.
-    return probe.name, probe.version, repr(probe)
 
 
 def _fingerprint(path: Path) -> Hashable:

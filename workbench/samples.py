@@ -25,6 +25,11 @@ class Candidate:
     text: str = ""
     image: ImageRef | None = None
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Equal for candidates of equal name and content."""
+        return self.id, self.text, self.image.sha256 if self.image else ""
+
 
 def make_sample(images: Sequence[Path | str | bytes | ImageRef], query: str, *, role: Role = "query") -> Sample:
     """Check images and text, and make a sample whose id is a hash of its content.

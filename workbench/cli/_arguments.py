@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from workbench.errors import BadInput, UnknownName, WorkbenchError
@@ -26,6 +27,18 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message.rstrip('.')}. See '{self.prog} --help'.")
+
+
+def split_inputs(inputs: Sequence[str]) -> tuple[list[str], str]:
+    """The images and the query, which is the last input. Raises UsageError when that is a file: the query was forgotten."""
+    *images, query = inputs
+    try:
+        is_file = Path(query).is_file()
+    except OSError:  # a query longer than any file name
+        is_file = False
+    if is_file:
+        raise UsageError(f"The last input is the query, but '{query}' is a file; add the query, or '' to ask nothing.")
+    return images, query
 
 
 def split_probe_flags(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:

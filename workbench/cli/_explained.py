@@ -2,6 +2,7 @@
 
 import shutil
 
+from workbench.attribution import remarks_of
 from workbench.cli._screen import has_colour, paint, plain, table
 from workbench.explanation import Explanation, sentences_of, values_of
 from workbench.probe import probe_of
@@ -74,7 +75,7 @@ def _trust(explanation: Explanation) -> str:
     checks = [*result.checks, *(check for found in explanation.judged.values() for check in found.checks)]
     lines = [f"{'ok' if check.passed else 'NOT'}: {check.name}: {plain(check.about)}" for check in checks]
     lines += [f"{name} was not tested: {plain(reason)}" for name, reason in explanation.skipped.items()]
-    lines += [plain(str(text)) for m in result.measures if m.name == "remarks" for text in m.values]
+    lines += [plain(remark) for remark in remarks_of(result)]
     lines += [plain(note) for note in explanation.notes]
     if explanation.card.knows:
         lines.append(f"The checkpoint knows: {plain(explanation.card.knows)}")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workbench.cli._arguments import UsageError, build_checks, build_method
+from workbench.cli._arguments import build_checks, build_method, split_inputs
 from workbench.cli._screen import show_progress, write, write_json
 
 _EPILOG = """targets (numbers count from 1):
@@ -68,9 +68,7 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Attribute one sample and show it."""
-    *images, query = args.inputs
-    if not images and Path(query[:255]).suffix and Path(query[:255]).is_file():
-        raise UsageError(f"The last input is the query, but '{query}' is a file; add the query, or '' to ask nothing.")
+    images, query = split_inputs(args.inputs)
     # Before torch is imported: a mistyped path or field should not take seconds to be told.
     from workbench.assets import resolve_checkpoint
     from workbench.attribution import DEFAULT_METHOD

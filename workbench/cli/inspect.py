@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workbench.cli._arguments import UsageError, build_probes
+from workbench.cli._arguments import build_probes, split_inputs
 from workbench.cli._screen import show_progress, write, write_json
 from workbench.errors import BadInput
 
@@ -43,9 +43,7 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Inspect one sample and show it."""
-    *images, query = args.inputs
-    if _is_file(query):
-        raise UsageError(f"The last input is the query, but '{query}' is a file; add the query, or '' to ask nothing.")
+    images, query = split_inputs(args.inputs)
     # Before torch is imported: a mistyped path or field should not take seconds to be told.
     from workbench.assets import resolve_checkpoint
     from workbench.samples import make_sample, read_candidates
@@ -79,10 +77,3 @@ def run(args: argparse.Namespace) -> int:
 
         write(report(found, top=args.top))
     return 0
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except OSError:  # a query longer than any file name
-        return False

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.attribution import DEFAULT_METHOD, AttributionProbe, methods
+from workbench.attribution import DEFAULT_METHOD, AttributionProbe, maps_of, methods, remarks_of
 from workbench.embedder import Embedder
 from workbench.errors import BadInput, UnknownName
 from workbench.explaining import map_checks
@@ -19,7 +19,7 @@ from workbench.probe import Parameter, build, missing, parameters, probe_of
 from workbench.render.html import panel_html, thumbnail
 from workbench.stages import Progress
 from workbench.targets import parse_target, words_of
-from workbench.types import DecodedThought
+from workbench.types import DecodedThought, ProbeResult
 from workbench.ui.controls import typed
 from workbench.ui.desk import Desk
 from workbench.views import Bars, Note
@@ -92,8 +92,7 @@ def describe(explanation: Explanation, key: str) -> dict[str, Any]:
         part = shares[:, begin : begin + grid.n_tokens].reshape(len(shares), grid.frames, -1).sum(axis=1)
         planes.append(base64.b64encode(part.astype("<f2").tobytes()).decode("ascii"))
         begin += grid.n_tokens
-    maps = [measure for measure in result.measures if measure.name.startswith("attribution_image_")]
-    remarks = [str(text) for measure in result.measures if measure.name == "remarks" for text in measure.values]
+    first = maps_of(result)[0]
     gaps = values_of(result, "completeness_gap")
     return {
         "key": key,
@@ -101,14 +100,14 @@ def describe(explanation: Explanation, key: str) -> dict[str, Any]:
         "labels": list(explanation.labels),
         "method": methods()[result.probe].title,
         "level": result.parameters.get("level", "tokens"),
-        "signed": maps[0].signed,
-        "units": maps[0].units,
+        "signed": first.signed,
+        "units": first.units,
         "values": [_number(value) for value in values_of(result, "value") or ()],
         "gaps": None if gaps is None else [_number(gap) for gap in gaps],
         "planes": planes,
         "sentences": list(sentences_of(result)),
-        "checks": [{"name": check.name, "passed": check.passed, "about": check.about} for check in result.checks],
-        "notes": [*remarks, *explanation.notes],
+        "checks": _verdicts(result),
+        "notes": [*remarks_of(result), *explanation.notes],
         "seconds": explanation.seconds["total"],
         "tests": _tests(explanation),
         "skipped": dict(explanation.skipped),
@@ -140,10 +139,13 @@ def _tests(explanation: Explanation) -> list[dict[str, Any]]:
         probe = probe_of(result)
         # The page lists all checks itself, and bars of one target are a check's number once more.
         panels = [panel for panel in probe.view(result) if not isinstance(panel, Note | Bars)]
-        checks = [{"name": check.name, "passed": check.passed, "about": check.about} for check in result.checks]
         drawn = "".join(panel_html(panel, result, images) for panel in panels)
-        found.append({"title": probe.title, "checks": checks, "html": drawn})
+        found.append({"title": probe.title, "checks": _verdicts(result), "html": drawn})
     return found
+
+
+def _verdicts(result: ProbeResult) -> list[dict[str, Any]]:
+    return [{"name": check.name, "passed": check.passed, "about": check.about} for check in result.checks]
 
 
 def _target(asked: Mapping[str, Any]) -> str:
