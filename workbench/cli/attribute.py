@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace, found: Any) -> None:
-    from workbench.export import explanation_html, explanation_json, explanation_png
+    from workbench.export.documents import explanation_html, explanation_json, explanation_png
     from workbench.store import write_bytes_atomic, write_text_atomic
 
     if args.json:

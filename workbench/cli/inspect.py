@@ -63,11 +63,11 @@ def run(args: argparse.Namespace) -> int:
             # Who sets a probe's parameter wants that probe; elsewhere a skipped one is only told.
             raise BadInput(f"--{flag}: {reason}")
     if args.json:
-        from workbench.export import inspection_json
+        from workbench.export.documents import inspection_json
 
         write_json(inspection_json(found))
     elif args.html:
-        from workbench.export import inspection_html
+        from workbench.export.documents import inspection_html
         from workbench.store import write_text_atomic
 
         write_text_atomic(args.html, inspection_html(found))

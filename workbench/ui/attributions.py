@@ -118,7 +118,7 @@ def export_explanation(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON, HTML or PNG file of a shown map, for the browser to save."""
     import json
 
-    from workbench.export import explanation_html, explanation_json, explanation_png
+    from workbench.export.documents import explanation_html, explanation_json, explanation_png
 
     explanation, kind = desk.shelf.get_explanation(asked.get("key")), asked.get("kind")
     if kind not in _CONTENT_TYPES:

@@ -107,7 +107,7 @@ def describe_checkpoint(desk: Desk, name: str | None) -> str:
 
 def export_file(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON or HTML file of a shown result, for the browser to save."""
-    from workbench.export import inspection_html, inspection_json
+    from workbench.export.documents import inspection_html, inspection_json
 
     inspection, kind = desk.shelf.get(asked.get("id")), asked.get("kind")
     if kind not in _CONTENT_TYPES:

@@ -1,0 +1,1 @@
+"""Ways to spread an export over processes and machines, one file each."""

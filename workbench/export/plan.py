@@ -1,0 +1,52 @@
+"""What an export is asked to do: everything that a worker on any machine must know to make any part of it.
+
+An export is a row of parts. Part p holds rows `p * part_rows` up to `(p + 1) * part_rows` of the data set, bad rows
+included, and is made by one worker with nothing but the plan and its number. Equal plans give equal parts, byte for byte,
+on one kind of machine: batches are formed within a part, and a worker's number of threads is part of the plan.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from workbench.data.sifting import OnError
+from workbench.types import Context
+
+Extra = Literal["latents", "embedding", "attention", "lens", "knockout"]
+EXTRAS: tuple[Extra, ...] = ("latents", "embedding", "attention", "lens", "knockout")
+"""What an export holds beside the decoded thoughts when asked; arrays go into files beside the records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An export. All fields but `folder`, `device` and `ahead` decide what its records are."""
+
+    data: str
+    """As `find_reader` takes it."""
+    split: str = "test"
+    n: int | None = None
+    """How many rows, bad ones included; None: all."""
+    data_revision: str = ""
+    """`DataInfo.revision` when the export was begun."""
+    checkpoint: Path
+    checkpoint_sha256: str
+    """`Provenance.checkpoint_sha256` when the export was begun."""
+    folder: Path
+    """Where parts and manifest are written; all workers reach it."""
+    extras: tuple[Extra, ...] = ()
+    parquet: bool = False
+    on_error: OnError = "skip"
+    context: Context | None = None
+    max_tokens: int = 256
+    top: int = 5
+    """Words told of each think token."""
+    part_rows: int = 256
+    batch: int = 64
+    """Samples that run through the model together, at most."""
+    seed: int = 0
+    device: str | None = None
+    dtype: str | None = None
+    threads: int = 1
+    """CPU threads of each worker. More of them change the last bits of a result, so a worker never takes what is free."""
+    ahead: int = 2
+    """Batches whose images are decoded while the model is busy."""
