@@ -22,6 +22,8 @@ class Reader(abc.ABC):
     name: ClassVar[str]
     about: ClassVar[str]
     """One plain sentence on what it reads, and how its source is written."""
+    endless: ClassVar[bool] = False
+    """Whether rows never end, so that whoever wants all of them must say how many."""
 
     @abc.abstractmethod
     def rows(self, source: str, *, split: str) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Literal, TypeVar, final
@@ -66,7 +67,7 @@ def sift(
     """Make pairs of the first `limit` rows as far as they belong to the shard.
 
     Ids are compared over all rows that are passed, whichever shard they belong to, so that all shards agree on which row
-    repeats another. Ids are kept in a temporary database, so that memory does not grow with the rows.
+    repeats another.
 
     Raises:
         BadInput: for the first bad row under "stop"; under "skip" only for what ends the whole source.
@@ -77,21 +78,51 @@ def sift(
 
 
 def _sift(rows: Iterator[Row], shard: Shard, on_error: OnError, report: Report) -> Iterator[Pair]:
+    for place, row in enumerate(name_rows(rows)):
+        if place % shard.of != shard.index:
+            continue
+        try:
+            pair = make_pair(row)
+        except BadInput as error:
+            if on_error == "stop":
+                raise
+            report.skip(row.number, str(error))
+            continue
+        report.done += 1
+        yield pair
+
+
+def name_rows(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows under the names by which their pairs go: a row without an id gets one.
+
+    A row that repeats the name of one before it becomes a row of which nothing can be made, with the sentence that says so.
+    Nothing of a row is read here. Names are kept in a temporary database, so that memory does not grow with the rows.
+    """
     with SeenIds() as seen:
-        for place, row in enumerate(rows):
+        for row in rows:
             name = row.id or f"row-{row.number}"
             earlier = seen.add(name, row.number)
-            if place % shard.of != shard.index:
-                continue
-            try:
-                pair = _make(row, name, earlier)
-            except BadInput as error:
-                if on_error == "stop":
-                    raise
-                report.skip(row.number, str(error))
-                continue
-            report.done += 1
-            yield pair
+            if row.make is None:
+                yield replace(row, id=name)
+            elif earlier is not None:
+                told = f"{row.where} has the id '{name[:200]}' of row {earlier}; ids must differ."
+                yield replace(row, id=name, make=None, problem=told)
+            else:
+                yield replace(row, id=name, make=partial(_named, row.make, name, row.number))
+
+
+def make_pair(row: Row) -> Pair:
+    """The pair of a row. Raises BadInput with the whole sentence."""
+    if row.make is None:
+        raise BadInput(row.problem)
+    try:
+        return row.make()
+    except BadInput as error:
+        raise BadInput(f"{row.where}: {error}") from error
+
+
+def _named(make: Callable[[], Pair], name: str, number: int) -> Pair:
+    return replace(make(), id=name, row=number)
 
 
 def sieve(made: Iterable[tuple[int, str, Callable[[], T]]], *, on_error: OnError, report: Report | None) -> Iterator[T]:
@@ -117,18 +148,6 @@ def _sieve(made: Iterable[tuple[int, str, Callable[[], T]]], on_error: OnError, 
 def _check(on_error: OnError, report: Report | None) -> None:
     if on_error == "skip" and report is None:
         raise ValueError("rows are skipped only into a report")
-
-
-def _make(row: Row, name: str, earlier: int | None) -> Pair:
-    if row.make is None:
-        raise BadInput(row.problem)
-    if earlier is not None:
-        raise BadInput(f"{row.where} has the id '{name[:200]}' of row {earlier}; ids must differ.")
-    try:
-        pair = row.make()
-    except BadInput as error:
-        raise BadInput(f"{row.where}: {error}") from error
-    return replace(pair, id=name, row=row.number)
 
 
 @final

@@ -46,6 +46,13 @@ class Engine(abc.ABC):
     name: ClassVar[str]
     about: ClassVar[str]
     """One plain sentence on when to take it."""
+    shared: ClassVar[bool] = False
+    """Whether several processes run it at once on one output, as ranks of one run: then one that finds the output begun
+    goes along without being asked to resume."""
+
+    def __init__(self, *, workers: int | None = None) -> None:
+        """Take the number of workers; None leaves it to the engine and the machine."""
+        self.workers = workers
 
     @abc.abstractmethod
     def run(self, plan: Plan, parts: Iterable[int], *, stopped: Callable[[], bool]) -> Iterator[Outcome]:

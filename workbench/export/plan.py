@@ -33,6 +33,9 @@ class Plan:
     """`Provenance.checkpoint_sha256` when the export was begun."""
     folder: Path
     """Where parts and manifest are written; all workers reach it."""
+    arrays: str = "arrays"
+    """Folder of the arrays' files as records name it: relative to the joined file, or to the folder of the parts. Parts
+    write theirs into `folder / "arrays"`, whatever it is called in the end."""
     extras: tuple[Extra, ...] = ()
     parquet: bool = False
     on_error: OnError = "skip"

@@ -27,6 +27,7 @@ class Shapes(Reader):
 
     name = "shapes"
     about = "The Shapes world, drawn as it is read; 'shapes:SEED' is another world."
+    endless = True
 
     def rows(self, source: str, *, split: str) -> Iterator[Row]:
         config = _config(source, split)
