@@ -6,6 +6,7 @@ another.
 """
 
 import abc
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -40,12 +41,23 @@ class Making(Protocol):
         ...
 
 
+PART_MAKER = "workbench.export.part:PartMaker"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine(abc.ABC):
     """A way to have parts made. Built with its settings; used for one export."""
 
     name: ClassVar[str]
     about: ClassVar[str]
     """One plain sentence on when to take it."""
+
+    workers: int | None = None
+    """How many make parts at the same time; None: as many as have something to run on. An engine that cannot choose
+    refuses a number with BadInput when it runs."""
+    maker: str = PART_MAKER
+    """Import path of what makes the parts, `maker(plan) -> Making`. A name and not the thing, because each worker imports
+    it by itself, once its environment says how many threads torch gets."""
     shared: ClassVar[bool] = False
     """Whether several processes run it at once on one output, as ranks of one run: then one that finds the output begun
     goes along without being asked to resume."""
@@ -56,18 +68,25 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def run(self, plan: Plan, parts: Iterable[int], *, stopped: Callable[[], bool]) -> Iterator[Outcome]:
-        """Have the parts made, by `workbench.export.part.PartMaker(plan)` in each worker, and yield outcomes as they come.
+        """Have the parts made, by `maker(plan)` in each worker, and yield outcomes as they come.
 
         Args:
             plan: the export.
             parts: numbers in increasing order, perhaps without end; ends early at an outcome of 0 rows, whose followers
-                are not begun (parts begun before it was known have 0 rows too and leave no files).
+                are not begun (parts begun before it was known have 0 rows too and leave no files), and at one with a
+                problem (parts begun before are finished).
             stopped: asked between parts; when it says yes, begun parts are left unwritten or finished, never halved.
 
         Raises:
             WorkbenchError: when the engine itself cannot run here. A worker that dies is replaced and its part made again;
                 after a second death at the same part the outcome of that part says so.
         """
+
+
+def load_maker(path: str) -> Callable[[Plan], Making]:
+    """Import what an engine's `maker` names ("package.module:name")."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 ENGINES: Registry[type[Engine]] = Registry("engine", package="workbench.export.engines", group="thinkscope.engines")
