@@ -4,6 +4,8 @@ from importlib.resources import files
 
 from gradio.themes import Base, Soft, colors
 
+from workbench.render.static import read_static
+
 _STATIC = files("workbench.ui") / "static"
 _FAINT, _FAINT_DARK = "#566274", "#a3b0c2"
 
@@ -42,8 +44,8 @@ def read_style(name: str) -> str:
 
 
 def read_script(prefix: str) -> str:
-    """The numbered scripts of a component in order, as one."""
+    """The builders that all components share, then the numbered scripts of one in order, as one."""
     parts = sorted(
         (entry for entry in (_STATIC / prefix).iterdir() if entry.name.endswith(".js")), key=lambda entry: entry.name
     )
-    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    return "\n".join([read_static("elements.js"), *(part.read_text(encoding="utf-8") for part in parts)])

@@ -30,18 +30,6 @@ function largest(maps) {
   return top;
 }
 
-// Viridis, nine stops: dark means little, bright means much, and it survives colour blindness and grey printing.
-const VIRIDIS = [
-  [68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50],
-  [253, 231, 37],
-];
-
-function viridis(t) {
-  const at = Math.min(Math.max(t, 0), 1) * (VIRIDIS.length - 1);
-  const low = Math.min(Math.floor(at), VIRIDIS.length - 2);
-  return VIRIDIS[low].map((value, channel) => value + (VIRIDIS[low + 1][channel] - value) * (at - low));
-}
-
 // ColorBrewer's RdBu turned round, as in workbench/render/heat.py: blue is below 0, red above.
 const DIVERGING = [
   [5, 48, 97], [33, 102, 172], [67, 147, 195], [146, 197, 222], [209, 229, 240], [247, 247, 247], [253, 219, 199],

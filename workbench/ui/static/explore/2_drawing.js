@@ -1,15 +1,4 @@
-// Drawing: small builders of page elements, and heatmaps on canvases. Text enters as text, never as markup.
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
-  }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
-  return node;
-}
+// Drawing: sections, tips, and heatmaps on canvases. `make` is in render/static/elements.js.
 
 function section(title, about, ...children) {
   return make("section", { class: "tv-section" }, make("h3", {}, title), about ? make("p", { class: "tv-about" }, about) : null, ...children);
