@@ -30,15 +30,6 @@ async function saveAs(kind, view, says) {
   offerFile(answer.text, answer);
 }
 
-/** Let the browser save some content under the name and type of `file`. */
-function offerFile(content, file) {
-  const link = make("a", { href: URL.createObjectURL(new Blob([content], { type: file.type })), download: file.name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
 function downloadsPart(view) {
   const says = make("p", { class: "tv-faint", role: "status" });
   const button = (kind, title) => make("button", { type: "button", class: "tv-button", "data-testid": `save-${kind}`, onclick: () => saveAs(kind, view, says) }, title);

@@ -1,44 +1,33 @@
 // Which patches made a word, a think token or the embedding. Maps come from the server once for all words (or all think
 // tokens) together; choosing another of them, or a patch, is then a matter of this page alone.
 
-const LOOK_EVERY = 300;
-const PATIENT = 1_000;
-
 /** The pixels behind a number: asks for maps, keeps them, and shows one beside the attention. */
 class Attribution {
   constructor(view, planes, ask, markWord) {
     this.view = view;
     this.planes = planes;
-    this.ask = ask;
     this.markWord = markWord;
     this.offer = view.attribution;
-    this.answers = new Map();
     this.state = { base: "words", index: 0, image: 0, patch: null, contrast: "" };
     this.settings = {};
     this.method = this.offer.default;
-    this.turn = 0;
-    this.job = null;
-    this.build();
+    this.build(ask);
   }
 
   get usable() {
     return this.offer.reason === null;
   }
 
-  build() {
+  build(ask) {
     const hint = this.usable ? "Click a word of the thought above, and the patches of the image that made it light up here." : this.offer.reason;
     this.hint = make("p", { class: "tv-about", "data-testid": "attribution-hint" }, hint);
     this.node = section("Which pixels made it", null, this.hint);
     this.node.dataset.testid = "attribution";
     if (!this.usable) return;
-    this.bar = make("progress", { max: 1, value: 0, class: "tv-progress" });
-    this.doing = make("span", { role: "status" });
-    const stop = make("button", { type: "button", class: "tv-button tv-small", "data-testid": "attribution-cancel", onclick: () => this.stop("Cancelled.") }, "Cancel");
-    this.wait = make("div", { class: "tv-wait", hidden: true, "data-testid": "attribution-wait" }, this.bar, this.doing, stop);
-    this.error = make("p", { class: "tv-error", role: "alert", hidden: true, "data-testid": "attribution-error" });
+    this.asking = new Asking(ask, this.node, (answer) => this.unpack(answer));
     this.chips = make("div", { class: "tv-chips", role: "group", "aria-label": "What is explained" });
     this.body = make("div", { hidden: true });
-    this.node.append(this.wait, this.error, this.chips, this.body, this.chooser());
+    this.node.append(this.asking.wait, this.asking.error, this.chips, this.body, this.chooser());
     this.buildMaps();
     this.resizer = new ResizeObserver(() => this.node.clientWidth !== this.drawnWidth && this.draw());
     this.resizer.observe(this.node);
@@ -132,7 +121,7 @@ class Attribution {
   }
 
   again() {
-    if (!this.body.hidden || !this.error.hidden) this.open({});
+    if (!this.body.hidden || !this.asking.error.hidden) this.open({});
   }
 
   /** A word of the thought was chosen, by its number counted from 1. */
@@ -157,69 +146,9 @@ class Attribution {
     if (answer) this.draw();
   }
 
-  /** The answer to a question, from memory or from the server; null when it failed or another question came meanwhile. */
-  async fetch(asked) {
-    const key = JSON.stringify(asked);
-    if (this.answers.has(key)) {
-      this.error.hidden = true;
-      return this.answers.get(key);
-    }
-    if (this.waitingFor === key) return null; // The same question is on its way, and draws what is chosen by then.
-    this.stop("");
-    const turn = (this.turn += 1);
-    this.waitingFor = key;
+  fetch(asked) {
     this.hint.hidden = true;
-    this.error.hidden = true;
-    this.wait.hidden = false;
-    this.node.setAttribute("aria-busy", "true");
-    const found = await this.follow(asked, turn);
-    if (turn !== this.turn) return null;
-    this.finish();
-    if (found.error) {
-      this.tell(found.error);
-      return null;
-    }
-    const answer = this.unpack(found.answer);
-    this.answers.set(key, answer);
-    return answer;
-  }
-
-  /** Ask, then look until there is an answer or an error. */
-  async follow(asked, turn) {
-    let found = await this.ask("start_attribution", asked);
-    while (!found.error && !found.answer) {
-      if (turn !== this.turn) {
-        this.ask("cancel_attribution", { job: found.job });
-        return found;
-      }
-      this.job = found.job;
-      this.bar.value = found.share;
-      this.doing.textContent = `${found.doing} …`;
-      await new Promise((resolve) => setTimeout(resolve, document.hidden ? PATIENT : LOOK_EVERY));
-      if (turn !== this.turn) return found; // stop() has told the server
-      found = await this.ask("look_attribution", { job: found.job });
-    }
-    return found;
-  }
-
-  stop(says) {
-    if (this.job) this.ask("cancel_attribution", { job: this.job });
-    this.turn += 1;
-    this.finish();
-    this.error.hidden = true;
-    if (says) this.tell(says);
-  }
-
-  finish() {
-    this.job = null;
-    this.waitingFor = null;
-    this.wait.hidden = true;
-    this.node.removeAttribute("aria-busy");
-  }
-
-  tell(sentence) {
-    this.error.textContent = sentence;
-    this.error.hidden = false;
+    return this.asking.fetch(asked);
   }
 
   unpack(answer) {
@@ -232,7 +161,7 @@ class Attribution {
 
   /** The answer that is on show; null while there is none for what is chosen. */
   get shown() {
-    return this.usable ? this.answers.get(JSON.stringify(this.asked())) ?? null : null;
+    return this.usable ? this.asking.known(this.asked()) : null;
   }
 
   /** Which of the shown answer's targets is chosen. */
@@ -267,7 +196,7 @@ class Attribution {
     this.set({ patch });
     for (const base of ["words", "think"]) {
       const asked = this.asked(base, "");
-      if (!this.answers.has(JSON.stringify(asked)) && !(await this.fetch(asked))) return;
+      if (!this.asking.known(asked) && !(await this.fetch(asked))) return;
       this.draw();
     }
   }
@@ -325,8 +254,7 @@ class Attribution {
     const size = map.map(Math.abs);
     const peak = size.indexOf(largest([size]));
     const value = answer.values[this.index];
-    const units = answer.target.startsWith("word") ? `log-probability ${value.toFixed(3)} nats${this.state.contrast ? " more than the other word's" : ""}` : `value ${value.toPrecision(3)}`;
-    this.caption.textContent = `${answer.labels[this.index]} (${units}). The patch that matters most is ${placeOf(peak, grid)} with ${percent(size[peak])} of the map.`;
+    this.caption.textContent = `${answer.labels[this.index]} (${worth(answer, value, this.state.contrast)}). The patch that matters most is ${placeOf(peak, grid)} with ${percent(size[peak])} of the map.`;
     this.map.canvas.setAttribute("aria-label", `Attribution map. ${this.caption.textContent}`);
     this.looks.canvas.setAttribute("aria-label", `Attention map. ${this.looks.title.textContent}`);
   }
@@ -340,7 +268,7 @@ class Attribution {
       return;
     }
     const lists = [["words", "Words"], ["think", "Think tokens"]].map(([base, name]) => {
-      const answer = this.answers.get(JSON.stringify(this.asked(base, "")));
+      const answer = this.asking.known(this.asked(base, ""));
       if (!answer) return make("p", { class: "tv-faint" }, `${name}: not known yet.`);
       const ranked = answer.maps[image].map((map, i) => [map[patch], answer.labels[i], i]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 5);
       const top = Math.abs(ranked[0][0]) || 1;
@@ -356,12 +284,12 @@ class Attribution {
     if (gap !== null) says.push([gap <= 0.05, `The map adds up to the number it explains, up to ${percent(gap)}${gap <= 0.05 ? "." : ": it has not converged, so read it with care."}`]);
     else says.push([null, "This method does not promise that its map adds up to the number that it explains."]);
     for (const sentence of [...answer.sentences, ...answer.notes]) says.push([null, sentence]);
-    const tested = this.answers.get(JSON.stringify(this.testAsked()));
+    const tested = this.asking.known(this.testAsked());
     for (const check of tested ? tested.tests.flatMap((test) => test.checks) : []) says.push([check.passed, `${check.name}: ${check.about}.`]);
     for (const [name, reason] of tested ? Object.entries(tested.skipped) : []) says.push([null, `${name} was not tested: ${reason}`]);
     const lines = says.map(([passed, text]) => make("li", { class: passed === null ? "tv-neutral" : passed ? "tv-passed" : "tv-failed" }, text));
     const test = make("button", { type: "button", class: "tv-button tv-small", "data-testid": "attribution-test", onclick: () => this.test() }, "Test this map");
-    const files = ["json", "html", "png"].map((kind) => make("button", { type: "button", class: "tv-button tv-small", "data-testid": `save-map-${kind}`, onclick: () => saveExplanation(kind, answer.key, this.error) }, kind.toUpperCase()));
+    const files = ["json", "html", "png"].map((kind) => make("button", { type: "button", class: "tv-button tv-small", "data-testid": `save-map-${kind}`, onclick: () => saveExplanation(kind, answer.key, this.asking.error) }, kind.toUpperCase()));
     // Drawn and escaped by the server's report renderer, as the further panels are.
     this.curves.innerHTML = tested ? tested.tests.map((one) => one.html).join("") : "";
     const about = tested ? null : make("p", { class: "tv-faint" }, "Hides the patches in the map's order and in random order, shakes the input and scrambles the weights: a map that says something must do better than chance. Takes a while.");
@@ -381,9 +309,16 @@ class Attribution {
 
   close() {
     if (!this.usable) return;
-    this.stop("");
+    this.asking.stop("");
     this.resizer.disconnect();
   }
+}
+
+/** A target's value in words. A certain word is told by its probability: "-0.000 nats" says nothing. */
+function worth(answer, value, contrast) {
+  if (!answer.target.startsWith("word")) return `value ${value.toPrecision(3)}`;
+  if (contrast) return `${Math.abs(value).toFixed(2)} nats ${value < 0 ? "less" : "more"} than "${contrast}"`;
+  return `probability ${percent(Math.exp(value))}`;
 }
 
 function placeOf(patch, grid) {
