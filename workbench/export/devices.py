@@ -1,0 +1,33 @@
+"""Which devices the workers of an export take: a GPU each where there are several, else CPU cores in equal shares."""
+
+import os
+from collections.abc import Mapping
+
+from workbench.export.plan import Plan
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def wants_any_gpu(plan: Plan) -> bool:
+    """Whether the plan leaves it open which GPU a worker takes: neither the CPU nor a certain GPU is named."""
+    device = plan.device or os.environ.get("THINKSCOPE_DEVICE") or "cuda"
+    return device == "cuda"
+
+
+def gpus() -> list[str]:
+    """GPUs of this machine that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = [name for name in os.environ.get(VISIBLE, "").split(",") if name]
+    return (named or [str(index) for index in range(count)])[:count]
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_settings(plan: Plan) -> Mapping[str, str]:
+    """Environment under which every numerical library takes the plan's number of threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(plan.threads))
