@@ -7,6 +7,7 @@ another.
 
 import abc
 import importlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -26,6 +27,7 @@ class Outcome:
     failed: int = 0
     """Rows whose record holds an error instead of a thought."""
     seconds: float = 0.0
+    """From the rows to the files, without the loading of the model."""
     model_seconds: float = 0.0
     """Of them, in the model."""
     problem: str = ""
@@ -62,10 +64,6 @@ class Engine(abc.ABC):
     """Whether several processes run it at once on one output, as ranks of one run: then one that finds the output begun
     goes along without being asked to resume."""
 
-    def __init__(self, *, workers: int | None = None) -> None:
-        """Take the number of workers; None leaves it to the engine and the machine."""
-        self.workers = workers
-
     @abc.abstractmethod
     def run(self, plan: Plan, parts: Iterable[int], *, stopped: Callable[[], bool]) -> Iterator[Outcome]:
         """Have the parts made, by `maker(plan)` in each worker, and yield outcomes as they come.
@@ -87,6 +85,11 @@ def load_maker(path: str) -> Callable[[Plan], Making]:
     """Import what an engine's `maker` names ("package.module:name")."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def default_engine() -> str:
+    """The engine for those who name none: the launcher's, where a launcher started several of us."""
+    return "torchrun" if os.environ.get("WORLD_SIZE", "1") not in ("", "1") else "local"
 
 
 ENGINES: Registry[type[Engine]] = Registry("engine", package="workbench.export.engines", group="thinkscope.engines")

@@ -16,10 +16,12 @@ Extra = Literal["latents", "embedding", "attention", "lens", "knockout"]
 EXTRAS: tuple[Extra, ...] = ("latents", "embedding", "attention", "lens", "knockout")
 """What an export holds beside the decoded thoughts when asked; arrays go into files beside the records."""
 
+ARRAYS = "arrays"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """An export. All fields but `folder`, `device` and `ahead` decide what its records are."""
+    """An export. What is not in `DECIDING` says only where and how it is made."""
 
     data: str
     """As `find_reader` takes it."""
@@ -28,14 +30,17 @@ class Plan:
     """How many rows, bad ones included; None: all."""
     data_revision: str = ""
     """`DataInfo.revision` when the export was begun."""
+    data_title: str = ""
+    data_rows: int | None = None
+    """How many rows the data has, as far as that is known without reading them."""
     checkpoint: Path
     checkpoint_sha256: str
     """`Provenance.checkpoint_sha256` when the export was begun."""
     folder: Path
     """Where parts and manifest are written; all workers reach it."""
-    arrays: str = "arrays"
-    """Folder of the arrays' files as records name it: relative to the joined file, or to the folder of the parts. Parts
-    write theirs into `folder / "arrays"`, whatever it is called in the end."""
+    arrays: str = ARRAYS
+    """Folder of the arrays' files as records name it: within the folder of the parts, or, under another name, beside it,
+    where the parts become one file in the end."""
     extras: tuple[Extra, ...] = ()
     parquet: bool = False
     on_error: OnError = "skip"
@@ -53,3 +58,29 @@ class Plan:
     """CPU threads of each worker. More of them change the last bits of a result, so a worker never takes what is free."""
     ahead: int = 2
     """Batches whose images are decoded while the model is busy."""
+
+    @property
+    def arrays_folder(self) -> Path:
+        """Where arrays are written."""
+        return (self.folder if self.arrays == ARRAYS else self.folder.parent) / self.arrays
+
+
+DECIDING = (
+    "checkpoint_sha256",
+    "data_revision",
+    "split",
+    "n",
+    "extras",
+    "parquet",
+    "on_error",
+    "context",
+    "max_tokens",
+    "top",
+    "part_rows",
+    "batch",
+    "seed",
+    "dtype",
+    "threads",
+    "arrays",
+)
+"""Fields that decide what the files of an export are. Data and checkpoint count by content, not by where they lie."""

@@ -1,0 +1,104 @@
+"""From what a person asks for to the plan of an export: data and checkpoint are found, and known by their content."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast, get_args
+
+from workbench.assets import resolve_checkpoint
+from workbench.data.reader import find_reader
+from workbench.data.sifting import OnError
+from workbench.errors import BadInput, UnknownName
+from workbench.export.place import Place
+from workbench.export.plan import EXTRAS, Extra, Plan
+from workbench.models.checkpoint import choose_device
+from workbench.models.reading import check_folder, checkpoint_hash
+from workbench.types import Context
+
+_LEAST = {"n": 1, "max_tokens": 1, "top": 1, "part_rows": 1, "batch": 1, "threads": 1, "ahead": 0}
+
+
+def make_plan(
+    data: str,
+    checkpoint: str,
+    out: Path,
+    *,
+    split: str = "test",
+    n: int | None = None,
+    extras: Sequence[str] = (),
+    parquet: bool = False,
+    on_error: OnError = "skip",
+    context: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    **numbers: int,
+) -> Plan:
+    """The plan of an export.
+
+    Args:
+        data: as `find_reader` takes it.
+        checkpoint: bundled name or folder.
+        out: a `.jsonl` file, or a folder.
+        split: part of the data.
+        n: how many rows, bad ones included; None: all.
+        extras: names of `EXTRAS`.
+        parquet: whether Parquet is written beside the JSONL.
+        on_error: what becomes of bad rows.
+        context: what the decoder sees; None: the model's own choice.
+        device: where the model runs; None: chosen on each machine.
+        dtype: in which precision; None: chosen here, by the device that is here, and the same on all machines.
+        **numbers: other whole numbers of `Plan`, by name.
+
+    Raises:
+        BadInput: for data that cannot be read or never ends, for a number that is too small, for an unknown device.
+        BadCheckpoint: for a checkpoint that cannot be used.
+        UnknownName: for an extra, a split or a context that there is not.
+    """
+    for name, value in {"n": n, **numbers}.items():
+        if value is not None and value < _LEAST.get(name, 0):
+            raise BadInput(f"{name.replace('_', '-')} is {value}, but must be {_LEAST.get(name, 0)} or more.")
+    _check_known("part of a record", extras, EXTRAS)
+    _check_known("context", [] if context is None else [context], get_args(Context))
+    place = Place.of(out)
+    folder = resolve_checkpoint(checkpoint).absolute()
+    check_folder(folder)
+    reader, source = find_reader(data, split=split)
+    if reader.endless and n is None:
+        raise BadInput(f"'{data}' never ends; say how many rows with --n.")
+    info = reader.describe(source, split=split)
+    _, precision = choose_device(device, dtype)
+    return Plan(
+        data=_absolute(data),
+        split=split,
+        n=n,
+        data_revision=info.revision,
+        data_title=info.title,
+        data_rows=info.rows,
+        checkpoint=folder,
+        checkpoint_sha256=checkpoint_hash(folder),
+        folder=place.folder,
+        arrays=place.arrays_name,
+        extras=tuple(extra for extra in EXTRAS if extra in extras),
+        parquet=parquet,
+        on_error=on_error,
+        context=cast("Context | None", context),
+        device=device,
+        dtype=str(precision).removeprefix("torch."),
+        **numbers,
+    )
+
+
+def _check_known(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UnknownName(kind, name, known)
+
+
+def _absolute(data: str) -> str:
+    # Workers may stand in another folder.
+    name, colon, source = data.partition(":")
+    if Path(data).exists():
+        return str(Path(data).absolute())
+    return f"{name}:{Path(source).absolute()}" if colon and source and Path(source).exists() else data
+
+
+__all__ = ["Extra", "make_plan"]
