@@ -59,6 +59,14 @@ def assets_dir() -> Path:
     return folder
 
 
+def read_vendored(package: str, file: str) -> str:
+    """A built file of somebody else's package that ships with the workbench. Raises BadInput when it is not there."""
+    path = assets_dir() / "vendor" / package / file
+    if not path.is_file():
+        raise BadInput(f"This installation lacks '{package}/{file}'; install thinkscope again.")
+    return path.read_text(encoding="utf-8")
+
+
 def bundled_checkpoints() -> dict[str, Path]:
     """Every bundled checkpoint by name, sorted; empty when there are none."""
     assets = _find_assets()
