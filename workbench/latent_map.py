@@ -17,13 +17,12 @@ from workbench.types import Provenance, Role
 Of = Literal["embedding", "thoughts", "pooled-thoughts"]
 ProjectionName = Literal["pca", "umap"]
 ColumnKind = Literal["categorical", "number", "text"]
-Alignment = Literal["same space", "aligned-umap", "procrustes"]
+Alignment = Literal["aligned-umap", "procrustes"]
 
 NO_STEP = -1
 """Think position of a point that stands for a whole sample."""
 NO_VALUE = -1
 """Code of a categorical column where nothing is known; a neighbour that there is not."""
-NO_CLUSTER = "no cluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +84,8 @@ class MapFigure:
     """Of the sample, or of the repeat run."""
     chance: float | None = None
     """What a map without any sense would get, where that is known."""
+    checkpoint: int = 0
+    """Whose points it was measured on."""
     about: str = ""
 
 
@@ -93,7 +94,7 @@ class Cluster:
     """Points that lie together; number = its code in the column "cluster"."""
 
     label: str
-    """Its words, joined by commas."""
+    """Its number from 1 and its words: the category's name in the column."""
     words: tuple[str, ...]
     """What its thoughts say more often than others (c-TF-IDF), best first."""
     size: int

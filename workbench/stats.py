@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 _BLOCK = 4_000_000
-"""Resampled indices held at once, so that a bootstrap of a large set stays in constant memory."""
+"""Resampled indices held at once, so that a bootstrap of a large set stays in constant memory; distances likewise."""
+_SPARE = 8
+"""Candidates beyond k that are ranked anew by exact distances, since those by products are off in the last bits."""
 
 
 class Interval(NamedTuple):
@@ -16,6 +18,26 @@ class Interval(NamedTuple):
     low: float
     high: float
     n: int
+
+
+class Neighbours(NamedTuple):
+    """The nearest k of each row, nearest first, without the row itself."""
+
+    indices: Int[np.ndarray, "n k"]
+    distances: Float[np.ndarray, "n k"]
+
+
+class Similarity(NamedTuple):
+    """A map of the plane or space that keeps shapes: turn or mirror, scale, shift."""
+
+    turn: Float[np.ndarray, "dim dim"]
+    scale: float
+    begin: Float[np.ndarray, " dim"]
+    end: Float[np.ndarray, " dim"]
+
+    def __call__(self, points: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+        """The points where it takes them."""
+        return (points - self.begin) @ self.turn * self.scale + self.end
 
 
 def log_softmax(logits: Float[np.ndarray, "*axes n"]) -> Float[np.ndarray, "*axes n"]:
@@ -157,3 +179,86 @@ def relative_change(
     moved, length = np.linalg.norm(changed - original, axis=-1), np.linalg.norm(original, axis=-1)
     beyond = np.where(moved > 0, np.inf, 0.0)
     return np.asarray(np.divide(moved, length, out=beyond, where=length > 0))
+
+
+def nearest_neighbours(vectors: Float[np.ndarray, "n dim"], k: int) -> Neighbours:
+    """Exact Euclidean neighbours, k cut to n - 1; among equals the lower index is first. Time grows with n squared.
+
+    Of unit vectors the squared distance is twice the cosine distance, so the order is that of the cosine too.
+    """
+    n = len(vectors)
+    k = min(k, n - 1)
+    if k < 1:
+        return Neighbours(np.zeros((n, 0), dtype=np.int32), np.zeros((n, 0), dtype=np.float32))
+    indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k), dtype=np.float32)
+    candidates = min(k + _SPARE, n - 1)
+    for begin in range(0, n, rows := max(1, _BLOCK // n)):
+        near = squared_distances(vectors[begin : begin + rows], vectors)
+        own = np.arange(len(near))
+        near[own, begin + own] = np.inf
+        chosen = np.sort(np.argpartition(near, candidates - 1, axis=1)[:, :candidates], axis=1)
+        exact = np.empty(chosen.shape)
+        for column, others in enumerate(chosen.T):
+            exact[:, column] = np.linalg.norm(vectors[others] - vectors[begin : begin + rows], axis=1)
+        order = np.argsort(exact, axis=1, kind="stable")[:, :k]
+        indices[begin : begin + rows] = np.take_along_axis(chosen, order, axis=1)
+        distances[begin : begin + rows] = np.take_along_axis(exact, order, axis=1)
+    return Neighbours(indices, distances)
+
+
+def squared_distances(a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "m dim"]) -> Float[np.ndarray, "n m"]:
+    """Squared Euclidean distances by products, fast; those far smaller than the vectors are lost in rounding, never below 0."""
+    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None]
+    return np.maximum(squares - 2 * (a @ b.T), 0)
+
+
+def overlap(a: Int[np.ndarray, "n k"], b: Int[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    """Share of each row's entries that the other row has too, 0 to 1: the mutual kNN overlap of two neighbour lists.
+
+    Entries of a row differ; a negative one stands for nothing and matches nothing. Chance is k / (n - 1).
+    """
+    n, k = a.shape
+    found = np.zeros(n, dtype=np.float64)
+    for begin in range(0, n, rows := max(1, _BLOCK // max(1, k * k))):
+        one, other = a[begin : begin + rows, :, None], b[begin : begin + rows, None, :]
+        found[begin : begin + rows] = ((one == other) & (one >= 0)).sum(axis=(1, 2))
+    return found / max(1, k)
+
+
+def trustworthiness(
+    vectors: Float[np.ndarray, "n dim"], near: Int[np.ndarray, "m k"], at: Int[np.ndarray, " m"]
+) -> float:
+    """How far the neighbours on a map are neighbours in truth, 0 to 1 (Venna and Kaski 2001); about 0.5 for a random map.
+
+    Each of the k neighbours on the map costs by how far beyond rank k it is in the original space; so it tells of places torn
+    in from elsewhere, not of true neighbours torn apart.
+
+    Args:
+        vectors: all points in the original space; no two of them alike.
+        near: neighbours on the map of the points `at`, in any order; k below n / 2.
+        at: points to measure at. All of them give the published figure, a random sample an unbiased estimate of it.
+    """
+    n, (m, k) = len(vectors), near.shape
+    if not 0 < k < n / 2:
+        raise ValueError(f"trustworthiness of {n} points needs 1 to {(n - 1) // 2} neighbours, not {k}")
+    cost = 0.0
+    for begin in range(0, m, rows := max(1, _BLOCK // n)):
+        part = at[begin : begin + rows]
+        far = squared_distances(vectors[part], vectors)
+        far[np.arange(len(part)), part] = -1  # rank 0: the point itself
+        for column in range(k):
+            own = np.take_along_axis(far, near[begin : begin + rows, column, None], axis=1)
+            cost += np.maximum((far < own).sum(axis=1) - k, 0).sum()
+    return float(1 - 2 * cost / (m * k * (2 * n - 3 * k - 1)))
+
+
+def procrustes(moving: Float[np.ndarray, "n dim"], fixed: Float[np.ndarray, "n dim"]) -> Similarity:
+    """The turn, scale and shift that bring the moving points closest to the fixed ones, in least squares (Schonemann 1966).
+
+    Mirroring is allowed, since a map has no right side. Points that all lie in one place are only shifted.
+    """
+    begin, end = moving.mean(axis=0), fixed.mean(axis=0)
+    left, weights, right = np.linalg.svd((moving - begin).T.astype(np.float64) @ (fixed - end))
+    size = float(((moving - begin).astype(np.float64) ** 2).sum())
+    scale = float(weights.sum()) / size if size > 0 else 1.0
+    return Similarity(turn=left @ right, scale=scale, begin=begin, end=end)
