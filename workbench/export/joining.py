@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,7 @@ from workbench.export.plan import Plan
 from workbench.export.sidecar import END, PartNote, n_parts, read_note
 
 _CHUNK = 2**20
+_GONE = ".done"
 
 
 def close(plan: Plan, place: Place, command: Sequence[str]) -> bool:
@@ -64,12 +66,11 @@ def clear(place: Place) -> None:
         remove_leftovers(place.folder)
         return
     # Under another name first: nobody shall take a folder that is half gone for parts.
-    gone = place.folder.with_name(f".{place.folder.name}.{secrets.token_hex(4)}.done")
-    try:
-        place.folder.rename(gone)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(gone)
+    name, parent = place.folder.name, place.folder.parent
+    with suppress(FileNotFoundError):
+        place.folder.rename(parent / f".{name}.{secrets.token_hex(4)}{_GONE}")
+    for gone in [path for path in parent.iterdir() if path.name.startswith(f".{name}.") and path.suffix == _GONE]:
+        shutil.rmtree(gone, ignore_errors=True)  # somebody else may be removing it too
 
 
 def _notes(plan: Plan, total: int) -> Iterator[PartNote]:

@@ -1,15 +1,15 @@
 """From what a person asks for to the plan of an export: data and checkpoint are found, and known by their content."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from workbench.assets import resolve_checkpoint
 from workbench.data.reader import find_reader
 from workbench.data.sifting import OnError
 from workbench.errors import BadInput, UnknownName
 from workbench.export.place import Place
-from workbench.export.plan import EXTRAS, Extra, Plan
+from workbench.export.plan import EXTRAS, Plan
 from workbench.models.checkpoint import choose_device
 from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.types import Context
@@ -53,38 +53,43 @@ def make_plan(
         BadCheckpoint: for a checkpoint that cannot be used.
         UnknownName: for an extra, a split or a context that there is not.
     """
-    for name, value in {"n": n, **numbers}.items():
-        if value is not None and value < _LEAST.get(name, 0):
-            raise BadInput(f"{name.replace('_', '-')} is {value}, but must be {_LEAST.get(name, 0)} or more.")
+    _check_numbers({"n": n, **numbers})
     _check_known("part of a record", extras, EXTRAS)
     _check_known("context", [] if context is None else [context], get_args(Context))
     place = Place.of(out)
-    folder = resolve_checkpoint(checkpoint).absolute()
-    check_folder(folder)
-    reader, source = find_reader(data, split=split)
-    if reader.endless and n is None:
-        raise BadInput(f"'{data}' never ends; say how many rows with --n.")
-    info = reader.describe(source, split=split)
-    _, precision = choose_device(device, dtype)
+    found: dict[str, Any] = {**numbers, **_find_data(data, split, n), **_find_model(checkpoint, device, dtype)}
     return Plan(
-        data=_absolute(data),
-        split=split,
-        n=n,
-        data_revision=info.revision,
-        data_title=info.title,
-        data_rows=info.rows,
-        checkpoint=folder,
-        checkpoint_sha256=checkpoint_hash(folder),
+        **found,
         folder=place.folder,
         arrays=place.arrays_name,
         extras=tuple(extra for extra in EXTRAS if extra in extras),
         parquet=parquet,
         on_error=on_error,
         context=cast("Context | None", context),
-        device=device,
-        dtype=str(precision).removeprefix("torch."),
-        **numbers,
     )
+
+
+def _find_data(data: str, split: str, n: int | None) -> dict[str, Any]:
+    reader, source = find_reader(data, split=split)
+    if reader.endless and n is None:
+        raise BadInput(f"'{data}' never ends; say how many rows with --n.")
+    info = reader.describe(source, split=split)
+    found = {"data_revision": info.revision, "data_title": info.title, "data_rows": info.rows}
+    return {"data": _absolute(data), "split": split, "n": n, **found}
+
+
+def _find_model(checkpoint: str, device: str | None, dtype: str | None) -> dict[str, Any]:
+    folder = resolve_checkpoint(checkpoint).absolute()
+    check_folder(folder)
+    _, precision = choose_device(device, dtype)
+    found = {"checkpoint": folder, "checkpoint_sha256": checkpoint_hash(folder)}
+    return {**found, "device": device, "dtype": str(precision).removeprefix("torch.")}
+
+
+def _check_numbers(numbers: Mapping[str, int | None]) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < _LEAST.get(name, 0):
+            raise BadInput(f"{name.replace('_', '-')} is {value}, but must be {_LEAST.get(name, 0)} or more.")
 
 
 def _check_known(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -99,6 +104,3 @@ def _absolute(data: str) -> str:
     if Path(data).exists():
         return str(Path(data).absolute())
     return f"{name}:{Path(source).absolute()}" if colon and source and Path(source).exists() else data
-
-
-__all__ = ["Extra", "make_plan"]
