@@ -23,7 +23,7 @@ class FakeMaker:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        (plan.folder / f"loaded-{os.getpid()}").touch(exist_ok=False)
+        (plan.folder / f"loaded-{os.getpid()}").touch()
 
     def __call__(self, part: int) -> Outcome:
         with (self.plan.folder / "asked").open("a") as file:
@@ -87,6 +87,20 @@ def asked(plan: Plan) -> list[tuple[int, int]]:
     """(part, process) of every attempt, in order."""
     lines = (plan.folder / "asked").read_text().splitlines() if (plan.folder / "asked").exists() else []
     return [(int(part), int(process)) for part, process in (line.split() for line in lines)]
+
+
+def processes(plan: Plan) -> list[int]:
+    """Processes that have loaded the maker."""
+    return [int(path.name.removeprefix("loaded-")) for path in plan.folder.glob("loaded-*")]
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and whose parent has not asked for its end does not."""
+    state = Path(f"/proc/{process}/stat")
+    try:
+        return state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def made(engine: Engine, plan: Plan, parts: Any) -> dict[int, Outcome]:

@@ -139,5 +139,6 @@ def _manner(error: Exception, machine: str) -> str:
 
 
 def _last_line(error: Exception) -> str:
+    """The gist of what Ray says: of a bug the exception, of a death the fact without the list of possible causes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300].rstrip(".")
+    return (lines[-1] if lines else type(error).__name__).split(" Some common causes")[0][:300].rstrip(".")

@@ -6,17 +6,15 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import final
 
 from workbench import store
 from workbench.export.crew import Crew, Settled
-from workbench.export.devices import thread_settings
 from workbench.export.engine import Outcome
 from workbench.export.plan import Plan
+from workbench.export.surroundings import import_path, thread_settings
 
 MOMENT = 0.2
 """Seconds after which waiting for answers looks up."""
@@ -43,7 +41,7 @@ class Pool(Crew):
     def __init__(self, maker: str, plan: Plan, *, size: int, seats: list[dict[str, str]]) -> None:
         self.size = size
         self._job = json.dumps({"maker": maker, "plan": store.dumps(plan)})
-        self._environment = _environment(plan)
+        self._environment = {**os.environ, **thread_settings(plan), "PYTHONPATH": import_path()}
         self._seats = seats or [{}]
         self._processes: list[Process] = []
 
@@ -128,12 +126,6 @@ class Pool(Crew):
             process.run.kill()
             code = process.run.wait()
         return _manner(code, process.last_words)
-
-
-def _environment(plan: Plan) -> Mapping[str, str]:
-    # Workers import what this process can import, wherever it was told to look.
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {**os.environ, **thread_settings(plan), "PYTHONPATH": path}
 
 
 def _output(process: Process) -> int:

@@ -10,10 +10,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from making import MAKER, asked, file_of, files, made, plan_of, plant
+from making import MAKER, alive, asked, file_of, files, made, plan_of, plant, processes
 
 from workbench.errors import BadInput
-from workbench.export import devices
+from workbench.export import surroundings
 from workbench.export.engines import local
 from workbench.export.engines.local import LocalEngine
 from workbench.export.plan import Plan
@@ -21,16 +21,6 @@ from workbench.export.plan import Plan
 
 def engine(workers: int = 2) -> LocalEngine:
     return LocalEngine(workers=workers, maker=MAKER)
-
-
-def processes(plan: Plan) -> list[int]:
-    """Workers that have begun."""
-    return [int(path.name.removeprefix("loaded-")) for path in plan.folder.glob("loaded-*")]
-
-
-def alive(process: int) -> bool:
-    state = Path(f"/proc/{process}/stat")
-    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def until(what: object) -> None:
@@ -64,19 +54,6 @@ def test_threads_are_set_before_anything_is_imported(tmp_path: Path, monkeypatch
     plan = plan_of(tmp_path, n=4, threads=3)
     made(engine(1), plan, [0])
     assert file_of(plan, 0).read_text() == "part 0, 4 rows, threads 3\n"
-
-
-@pytest.mark.parametrize("fault", ["kill", "segv", "raise"])
-def test_a_worker_that_dies_is_replaced_and_its_part_made_again(tmp_path: Path, fault: str) -> None:
-    plan = plan_of(tmp_path / "broken")
-    whole = plan_of(tmp_path / "whole")
-    plant(plan, fault, 1)
-    outcomes = made(engine(), plan, range(5))
-    made(engine(1), whole, range(5))
-    assert [outcomes[part].problem for part in range(5)] == [""] * 5
-    assert files(plan) == files(whole)
-    assert [part for part, _ in asked(plan)].count(1) == 2
-    assert len(processes(plan)) == 3
 
 
 @pytest.mark.parametrize(
@@ -206,9 +183,9 @@ def test_gpus_that_are_hidden_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert devices.gpus() == ["4", "6"]
+    assert surroundings.gpus() == ["4", "6"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert devices.gpus() == ["0", "1"]
+    assert surroundings.gpus() == ["0", "1"]
 
 
 def test_no_workers_make_nothing(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from typing import final
 
 from workbench.errors import BadInput
 from workbench.export.crew import make_parts
-from workbench.export.devices import VISIBLE, cores, gpus, wants_any_gpu
 from workbench.export.engine import ENGINES, Engine, Outcome
 from workbench.export.plan import Plan
 from workbench.export.pool import Pool
+from workbench.export.surroundings import VISIBLE, cores, gpus, wants_any_gpu
 
 
 @ENGINES.register("local")

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
@@ -10,13 +10,13 @@ from typing import Any, final
 from workbench.errors import BadInput, MissingExtra
 from workbench.export.actors import Actors
 from workbench.export.crew import make_parts
-from workbench.export.devices import cores, gpus, thread_settings, wants_any_gpu
 from workbench.export.engine import ENGINES, Engine, Outcome
 from workbench.export.plan import Plan
+from workbench.export.surroundings import cores, gpus, import_path, thread_settings, wants_any_gpu
 
 OBJECT_STORE = 100 << 20
 """Bytes of shared memory for Ray's store. Only part numbers and outcomes pass through it; Ray takes no less than 75 MiB."""
-QUIET = {
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's own next default; without it, it warns that it will be
 }
@@ -48,7 +48,7 @@ class RayEngine(Engine):
         return self._make(ray, plan, parts, stopped)
 
     def _make(self, ray: Any, plan: Plan, parts: Iterable[int], stopped: Callable[[], bool]) -> Iterator[Outcome]:
-        with _joined(ray, plan, self.workers), _marked(plan) as mark:
+        with cluster(ray, plan, self.workers), _marked(plan) as mark:
             held = ray.cluster_resources()
             on_gpu = wants_any_gpu(plan) and held.get("GPU", 0) >= 1
             most = held["GPU"] if on_gpu else held.get("CPU", 0) // plan.threads
@@ -62,36 +62,50 @@ class RayEngine(Engine):
 
 
 @contextmanager
-def _joined(ray: Any, plan: Plan, workers: int | None) -> Iterator[None]:
+def cluster(ray: Any, plan: Plan, workers: int | None) -> Iterator[None]:
     """Be in a cluster: the one that this process is in already, the one that RAY_ADDRESS names, or one of its own."""
     if ray.is_initialized():
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
-    own = {
+    settings = {"address": address} if address else _own(plan, workers)
+    with _environment(SETTINGS):
+        try:
+            ray.init(log_to_driver=False, logging_level="error", **settings)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            what = f"joined at RAY_ADDRESS '{address}'" if address else "started on this machine"
+            raise BadInput(f"Ray could not be {what}: {str(error).splitlines()[0]}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _own(plan: Plan, workers: int | None) -> dict[str, Any]:
+    """A Ray of this machine for these workers. They import what this process can import.
+
+    It listens on all interfaces whatever address it is told, and from 2.59 on lets nobody in without a token of its own.
+    """
+    return {
+        "address": "local",
         "num_cpus": max(cores(), (workers or 1) * plan.threads),
         "num_gpus": len(gpus()),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE,
-        "_node_ip_address": "127.0.0.1",
+        "runtime_env": {"env_vars": {**thread_settings(plan), "PYTHONPATH": import_path()}},
     }
-    before = {name: os.environ.get(name) for name in QUIET}
-    os.environ.update(QUIET)
-    try:
-        ray.init(log_to_driver=False, logging_level="error", **({"address": address} if address else own))
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        what = f"joined at RAY_ADDRESS '{address}'" if address else "started on this machine"
-        raise BadInput(f"Ray could not be {what}: {str(error).splitlines()[0]}") from error
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Have variables set where the user has not set them, and forget them afterwards."""
+    ours = {name: value for name, value in settings.items() if name not in os.environ}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        ray.shutdown()
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from workbench.errors import BadInput
-from workbench.export.devices import gpus, wants_any_gpu
 from workbench.export.engine import ENGINES, Engine, Outcome, load_maker
 from workbench.export.plan import Plan
+from workbench.export.surroundings import gpus, wants_any_gpu
 
 
 @ENGINES.register("torchrun")
@@ -23,6 +23,7 @@ class TorchrunEngine(Engine):
 
     name = "torchrun"
     about = "The processes that torchrun or accelerate launch started, on one machine or several; needs nothing else."
+    shared = True
 
     def run(self, plan: Plan, parts: Iterable[int], *, stopped: Callable[[], bool]) -> Iterator[Outcome]:
         if self.workers is not None:

@@ -1,7 +1,9 @@
-"""Which devices the workers of an export take: a GPU each where there are several, else CPU cores in equal shares."""
+"""What workers of an export are born with: a GPU each where there are several, else CPU cores; threads; import path."""
 
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from workbench.export.plan import Plan
 
@@ -31,3 +33,8 @@ def cores() -> int:
 def thread_settings(plan: Plan) -> Mapping[str, str]:
     """Environment under which every numerical library takes the plan's number of threads."""
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(plan.threads))
+
+
+def import_path() -> str:
+    """PYTHONPATH under which another process imports what this one can import, wherever it was told to look."""
+    return os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
