@@ -5,7 +5,8 @@ threads that ask for the same thing at once compute it once. Nothing here draws.
 """
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,6 +83,12 @@ class Session:
         model = self.model(checkpoint)
         with self._busy:
             self._trace_controls(model, _bundled_samples()[:MAX_CONTROLS])
+
+    @contextmanager
+    def occupied(self) -> Iterator[Callable[[], None]]:
+        """Keep the models to one long job; what is yielded is called between its steps and lets whoever waits go first."""
+        with self._busy:
+            yield self._busy.give_way
 
     def inspect(
         self,

@@ -22,6 +22,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--checkpoint", action="append", default=[], metavar="PATH", help="offer this folder too; may be repeated"
     )
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="DATASET", help="offer this data set too; may be repeated"
+    )
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
     parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
     parser.set_defaults(run=run)
@@ -43,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
     session = Session(device=args.device, dtype=args.dtype)
     try:
-        serve([Path(path) for path in args.checkpoint], session=session, host=args.host, port=args.port)
+        folders = [Path(path) for path in args.checkpoint]
+        serve(folders, data=args.data, session=session, host=args.host, port=args.port)
     except OSError as error:
         raise BadInput(
             f"The app cannot listen on {args.host}:{args.port}, which is taken or not allowed; name another port with --port."

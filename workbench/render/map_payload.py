@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from workbench.latent_map import NO_VALUE, Column, LatentMap, MapSample
+from workbench.render.values import printable
 from workbench.types import Provenance
 
 MAX_NEAR = 10
@@ -31,7 +32,7 @@ def describe_map(latent_map: LatentMap) -> dict[str, Any]:
         "points_found": int(latent_map.parameters.get("points_found", len(latent_map))),
         "checkpoints": _checkpoints(latent_map.checkpoints),
         "columns": [_column(column) for column in latent_map.columns],
-        "clusters": [{"label": one.label, "words": list(one.words), "size": one.size} for one in latent_map.clusters],
+        "clusters": [{"label": printable(one.label), "size": one.size} for one in latent_map.clusters],
         "figures": [
             {
                 "name": one.name,
@@ -95,16 +96,16 @@ def pack_points(points: Int[np.ndarray, " points"]) -> str:
 
 
 def sample_rows(samples: Iterable[MapSample], *, thumbnails: bool = True) -> list[dict[str, Any]]:
-    """Samples as the browser shows them, with their thumbnails or without."""
+    """Samples as the browser shows them, with their thumbnails or without; texts hold nothing that turns or hides letters."""
     return [
         {
-            "id": one.id,
+            "id": printable(one.id),
             "row": one.row,
-            "text": one.text,
-            "answer": one.answer,
-            "image": one.image,
+            "text": printable(one.text),
+            "answer": printable(one.answer),
+            "image": printable(one.image),
             "thumbnail": thumbnail_uri(one) if thumbnails else "",
-            "thoughts": list(one.thoughts),
+            "thoughts": [printable(thought) for thought in one.thoughts],
         }
         for one in samples
     ]
@@ -120,7 +121,7 @@ def thumbnail_uri(sample: MapSample) -> str:
 def _column(column: Column) -> dict[str, Any]:
     said = {"name": column.name, "kind": column.kind, "about": column.about, "better": column.better}
     if column.kind == "categorical":
-        said |= {"categories": list(column.categories), "none": _unknown(column)}
+        said |= {"categories": [printable(name) for name in column.categories], "none": _unknown(column)}
     return said
 
 

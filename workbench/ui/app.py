@@ -16,6 +16,7 @@ from workbench.runner import Session
 from workbench.samples import make_sample
 from workbench.ui.desk import Desk
 from workbench.ui.explore import place_explore
+from workbench.ui.map_page import place_map
 from workbench.ui.theme import make_theme, read_style
 
 MAX_UPLOAD = "25mb"
@@ -36,11 +37,15 @@ def build_app(desk: Desk) -> gr.Blocks:
 
     def leave(request: gr.Request) -> None:
         desk.uploads.release(request.session_hash)
+        desk.maps.release(request.session_hash)
 
     with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=_CACHE) as app:
         gr.HTML(_HEADER, elem_id="ts-header")
-        with gr.Tabs(), gr.Tab("Explore", id="explore"):
-            place_explore(desk)
+        with gr.Tabs() as pages:
+            with gr.Tab("Explore", id="explore"):
+                explore = place_explore(desk)
+            with gr.Tab("Map", id="map"):
+                place_map(desk, pages, explore)
         app.unload(leave)
     app.queue(max_size=32)
     return app
@@ -49,6 +54,7 @@ def build_app(desk: Desk) -> gr.Blocks:
 def serve(
     folders: Sequence[Path] = (),
     *,
+    data: Sequence[str] = (),
     session: Session | None = None,
     host: str = "127.0.0.1",
     port: int | None = 7860,
@@ -58,6 +64,7 @@ def serve(
 
     Args:
         folders: checkpoint folders offered beside the bundled ones.
+        data: data sets offered beside Shapes, each as `find_reader` takes it.
         session: runs the models; a new one when not given.
         host: address to listen on.
         port: None takes the first free one from 7860 on.
@@ -65,9 +72,10 @@ def serve(
 
     Raises:
         BadCheckpoint: for a folder that is no checkpoint.
+        BadInput: for data that no reader takes.
         OSError: when the port is taken.
     """
-    desk = Desk(session or Session(), folders, upload_folder=Path(get_upload_folder()))
+    desk = Desk(session or Session(), folders, data=data, upload_folder=Path(get_upload_folder()))
     app = build_app(desk)
     _, address, _ = app.launch(
         server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()

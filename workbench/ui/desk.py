@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from workbench.assets import DEFAULT_CHECKPOINT, assets_dir, bundled_checkpoints, resolve_checkpoint
+from workbench.data.reader import find_reader
 from workbench.errors import BadInput, UnknownName
 from workbench.explanation import Explanation, values_of
 from workbench.inspection import Inspection
 from workbench.runner import Session
 from workbench.samples import Candidate, read_candidates
 from workbench.ui.jobs import Jobs
+from workbench.ui.map_shelf import MapShelf
 from workbench.ui.uploads import Uploads
 
 MAX_KEPT = 64
+SHAPES = "Shapes (comes with it)"
+"""The data set that is always offered."""
 
 
 class Shelf:
@@ -87,18 +91,26 @@ class Desk:
     Args:
         session: runs the models.
         folders: checkpoint folders offered beside the bundled ones.
+        data: data sets offered beside Shapes, each as `find_reader` takes it.
         upload_folder: where the server puts uploads.
 
     Raises:
         BadCheckpoint: for a folder that is no checkpoint.
+        BadInput: for data that no reader takes.
     """
 
-    def __init__(self, session: Session, folders: Sequence[Path] = (), *, upload_folder: Path) -> None:
+    def __init__(
+        self, session: Session, folders: Sequence[Path] = (), *, data: Sequence[str] = (), upload_folder: Path
+    ) -> None:
         self.session = session
         self.shelf = Shelf()
+        self.maps = MapShelf()
         self.jobs = Jobs()
         self.uploads = Uploads(upload_folder)
         self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])
+        self.datasets: Mapping[str, str] = {SHAPES: "shapes", **{one: one for one in data}}
+        for one in data:
+            find_reader(one)
         self.default_candidates: tuple[Candidate, ...] = _shipped_candidates()
 
     @property
@@ -115,6 +127,14 @@ class Desk:
         if not isinstance(name, str) or name not in self.checkpoints:
             raise UnknownName("checkpoint", str(name)[:100], self.checkpoints)
         return str(self.checkpoints[name])
+
+    def data_of(self, name: object) -> str:
+        """The data set behind a name that the page offered. Raises BadInput for none, UnknownName for any other."""
+        if name in (None, "", []):
+            raise BadInput("No data set is chosen; choose one, or start the app with --data PATH.")
+        if not isinstance(name, str) or name not in self.datasets:
+            raise UnknownName("data set", str(name)[:100], self.datasets)
+        return self.datasets[name]
 
 
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:

@@ -1,6 +1,7 @@
 """The Explore page: one image and one question in; the thought, what it looks at and how sure it is out."""
 
 import html
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -30,7 +31,21 @@ element.addEventListener("click", (event) => {
 """
 
 
-def place_explore(desk: Desk) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExploreInputs:
+    """What another page fills in to open a sample here, in this order; then it presses the button."""
+
+    image: gr.Image
+    more: gr.File
+    query: gr.Textbox
+    checkpoint: gr.Dropdown
+
+
+PRESS = "() => document.getElementById('ts-run').click()"
+"""Script that presses the button, for a page that has filled in the inputs."""
+
+
+def place_explore(desk: Desk) -> ExploreInputs:
     """Place the page and wire it; call inside a tab."""
     gallery = _place_examples()
     with gr.Row(elem_id="ts-explore"):
@@ -40,6 +55,7 @@ def place_explore(desk: Desk) -> None:
             result = _place_result(desk)
     _wire_inputs(desk, gallery, image, more, query, checkpoint, hint)
     _wire_run(desk, run, query, [image, more, query, checkpoint, listed], controls, result)
+    return ExploreInputs(image=image, more=more, query=query, checkpoint=checkpoint)
 
 
 def _place_examples() -> gr.HTML | None:

@@ -43,9 +43,10 @@ def read_style(name: str) -> str:
     return (_STATIC / name).read_text(encoding="utf-8")
 
 
-def read_script(prefix: str) -> str:
-    """The builders that all components share, then the numbered scripts of one in order, as one."""
+def read_script(prefix: str, *, shared: bool = True) -> str:
+    """The builders that all components share, if wanted, then the numbered scripts of one in order, as one."""
     parts = sorted(
         (entry for entry in (_STATIC / prefix).iterdir() if entry.name.endswith(".js")), key=lambda entry: entry.name
     )
-    return "\n".join([read_static("elements.js"), *(part.read_text(encoding="utf-8") for part in parts)])
+    own = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    return f"{read_static('elements.js')}\n{own}" if shared else own

@@ -1,5 +1,6 @@
 """Uploaded files and the tabs that hold them: a file goes when the last tab that uploaded it is closed."""
 
+import hashlib
 import threading
 from pathlib import Path
 
@@ -25,6 +26,18 @@ class Uploads:
         if tab is not None:
             with self._lock:
                 self._held.setdefault(tab, set()).add(Path(path).resolve())
+
+    def keep(self, tab: str | None, name: str, content: bytes) -> Path:
+        """Lay a file among the uploads, as if the tab had uploaded it; only the last part of `name` is used."""
+        folder = self._folder / hashlib.sha256(content).hexdigest()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / (Path(name).name or "image")
+        if not path.is_file():
+            written = path.with_name(f".{path.name}.tmp")
+            written.write_bytes(content)
+            written.replace(path)
+        self.hold(tab, str(path))
+        return path
 
     def release(self, tab: str | None) -> None:
         """Delete what only this tab held."""

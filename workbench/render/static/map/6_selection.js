@@ -57,7 +57,7 @@ class Selection {
   row(sample, one, point) {
     const { view } = this;
     const go = make("button", { type: "button", class: "mp-link", "data-testid": "selection-go", onclick: () => view.focus(point, true) }, one.id);
-    const open = view.source.open ? make("button", { type: "button", class: "mp-link", "data-testid": "selection-open", onclick: () => view.source.open(sample) }, "Open in Explore") : null;
+    const open = view.source.open ? make("button", { type: "button", class: "mp-link", "data-testid": "selection-open", onclick: () => view.source.open(sample, view.data.checkpoint[point]) }, "Open in Explore") : null;
     const cells = [one.thumbnail ? make("img", { class: "mp-tiny", src: one.thumbnail, alt: "" }) : null, go, one.text, ...view.data.head.checkpoints.map((_, number) => one.thoughts[number] || ""), one.answer, open];
     return make("tr", {}, cells.map((cell) => make("td", {}, cell)));
   }

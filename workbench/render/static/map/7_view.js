@@ -6,9 +6,9 @@
  * `saves`: further files as [key, title], with `save(key)`.
  */
 class MapView {
-  constructor(root, data, source, { dark, engine = null, inform = null }) {
-    Object.assign(this, { root, data, source, engine, inform, dark: dark(), isDark: dark });
-    this.projection = data.head.shown;
+  constructor(root, data, source, { dark, engine = null, first = null }) {
+    Object.assign(this, { root, data, source, engine, dark: dark(), isDark: dark });
+    this.projection = data.head.projections.includes(first) ? first : data.head.shown;
     this.column = this.firstColumn();
     this.hidden = new Set();
     this.known = new Map();
@@ -81,7 +81,10 @@ class MapView {
   toolsPart() {
     const { head } = this.data;
     this.modes = choice("What dragging does", "mode", [["move", "Move"], ["lasso", "Lasso"], ["box", "Box"]], "move", (mode) => this.setMode(mode));
-    this.kinds = choice("Projection", "projection", head.projections.map((name) => [name, name.toUpperCase()]), this.projection, (name) => this.setProjection(name));
+    this.kinds = choice("Projection", "projection", head.projections.map((name) => [name, name.toUpperCase()]), this.projection, (name) => {
+      this.picked = true;
+      this.setProjection(name);
+    });
     const search = make("input", { type: "search", class: "mp-input", placeholder: "Search queries and thoughts", "aria-label": "Search ids, queries and thoughts", "data-testid": "map-search", onkeydown: (event) => event.key === "Enter" && this.search(event.target.value), onsearch: (event) => event.target.value === "" && this.select([], "") });
     const zoom = (name, text, act) => make("button", { type: "button", class: "mp-icon", "aria-label": text, title: text, "data-testid": `map-${name}`, onclick: act }, { in: "+", out: "−", home: "⤢" }[name]);
     const steps = head.of === "thoughts" || this.data.arrays.pairs;
@@ -236,6 +239,25 @@ class MapView {
 
   say(text) {
     this.spoken.textContent = text;
+  }
+
+  /** What was chosen here, for the view that comes after. */
+  keep() {
+    return { projection: this.projection, column: this.column?.name, current: this.current, known: this.known, picked: this.picked, focused: document.activeElement === this.stage, n: this.data.n };
+  }
+
+  /** Take up what was chosen in an earlier version of the same map, and go to the projection to be shown. */
+  async restore(before) {
+    const same = before.n === this.data.n;
+    if (same) {
+      this.known = before.known;
+      this.source.view = this;
+      if (before.column !== this.column?.name && this.data.columns.some((column) => column.name === before.column)) await this.setColumn(before.column);
+    }
+    if (!before.picked) await this.setProjection(this.data.head.shown);
+    if (same && before.current.selected.length) await this.select(before.current.selected, "");
+    if (same && before.current.focus >= 0) await this.focus(before.current.focus);
+    if (before.focused) this.stage.focus({ preventScroll: true });
   }
 
   close() {

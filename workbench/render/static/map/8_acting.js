@@ -11,7 +11,7 @@ Object.assign(MapView.prototype, {
     });
     on(this.stage, "pointermove", (event) => this.moveTip(event));
     on(this.stage, "pointerleave", () => this.hover(-1));
-    on(this.canvas, "dblclick", () => this.current.focus >= 0 && this.source.open?.(this.data.sample[this.current.focus]));
+    on(this.canvas, "dblclick", () => this.current.focus >= 0 && this.source.open?.(this.data.sample[this.current.focus], this.data.checkpoint[this.current.focus]));
     on(window, "resize", () => this.overlay.ask());
   },
 
@@ -72,7 +72,7 @@ Object.assign(MapView.prototype, {
     const near = (await this.guarded(() => this.source.near(point))) || { points: [], distances: [] };
     near.words = await this.words(near.points.map((other) => this.data.sample[other]));
     if (this.current.focus !== point) return;
-    const open = this.source.open ? () => this.source.open(this.data.sample[point]) : null;
+    const open = this.source.open ? () => this.source.open(this.data.sample[point], this.data.checkpoint[point]) : null;
     this.point.replaceChildren(pointPart(this, point, one, near, { open, go: (other) => this.focus(other) }));
     this.say(`${this.data.nameOf(point, one)}. ${one.text} ${this.thoughtsOf(one, point).join("")}`);
   },
@@ -84,7 +84,6 @@ Object.assign(MapView.prototype, {
     this.overlay.set({ selected: points });
     this.warn("");
     await this.selection.set(points, how);
-    if (this.inform) this.inform(points);
   },
 
   async merge(points, { adds, takes }, how) {

@@ -1,0 +1,162 @@
+"""Making a map for the page: what was asked is checked, then a job collects the latents, paints, and fits."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.errors import BadInput, Cancelled
+from workbench.latent_map import LatentMap, ProjectionName
+from workbench.mapping.collecting import collect_points
+from workbench.mapping.making import make_map
+from workbench.mapping.points import Points, check_of
+from workbench.mapping.settings import MapSettings
+from workbench.stages import Progress
+from workbench.ui.desk import Desk
+
+MAX_SAMPLES = 20_000
+MIN_SAMPLES = 2
+PROJECTIONS: tuple[ProjectionName, ...] = ("umap", "pca")
+_COLLECTING = 0.6
+"""Share of the bar for running the model; the rest is for projections and what is measured of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapAsked:
+    """What stands in the page's controls, as the browser sent it."""
+
+    checkpoint: object = None
+    second: object = None
+    """A checkpoint to compare with; None or empty for none."""
+    data: object = None
+    """A name that the page offered."""
+    split: object = "test"
+    n: object = 300
+    of: object = "thoughts"
+    layer: object = None
+    """None takes the last."""
+    neighbours: object = 15
+    projection: object = "umap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    checkpoints: tuple[str, ...]
+    data: str
+    split: str
+    n: int
+    of: Any
+    layer: int | None
+    settings: MapSettings
+
+
+def start_map(desk: Desk, asked: MapAsked, tab: str | None) -> str:
+    """Begin to make a map; returns the page's JSON: keys of the job and of the map.
+
+    Raises:
+        WorkbenchError: for what can be told to be wrong at once.
+    """
+    order = _order(desk, asked)
+    key = desk.maps.open(tab, order.checkpoints)
+
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> Mapping[str, Any]:
+        desk.maps.put(key, _make(desk, order, key, progress, cancelled))
+        return {"version": desk.maps.version(key)}
+
+    # A job that ended at once has its answer with it, and is found again on the shelf.
+    begun = desk.jobs.start(work)
+    return json.dumps({"map": key, **begun})
+
+
+def look_map(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """How far a map is: as `Jobs.look`, with `version`, which grows whenever there is more to show."""
+    found = desk.jobs.look(asked.get("job"))
+    return found if "error" in found else found | {"version": desk.maps.version(asked.get("map"))}
+
+
+def _make(desk: Desk, order: _Order, key: str, progress: Progress, cancelled: Callable[[], bool]) -> LatentMap:
+    share = _COLLECTING / len(order.checkpoints)
+    points = [
+        _collect(desk, order, name, part_of(progress, number * share, share), cancelled)
+        for number, name in enumerate(order.checkpoints)
+    ]
+    return make_map(
+        points,
+        order.settings,
+        paint=lambda painted: desk.maps.put(key, painted),
+        tell=part_of(progress, _COLLECTING, 1 - _COLLECTING),
+        cancelled=cancelled,
+    )
+
+
+def part_of(progress: Progress, begin: float, share: float) -> Progress:
+    """A progress whose whole is a part of another's."""
+
+    def tell(done: float, message: str) -> None:
+        progress(begin + share * done, message)
+
+    return tell
+
+
+def _collect(desk: Desk, order: _Order, name: str, tell: Progress, cancelled: Callable[[], bool]) -> Points:
+    tell(0.0, f"Loading {name}")
+    model = desk.session.model(desk.path_of(name))
+    with desk.session.occupied() as give_way:
+
+        def between() -> bool:
+            if not cancelled():
+                give_way()
+            return cancelled()
+
+        if cancelled():
+            raise Cancelled("The map was cancelled.")
+        return collect_points(
+            model,
+            order.data,
+            split=order.split,
+            n=order.n,
+            of=order.of,
+            layer=order.layer,
+            tell=tell,
+            cancelled=between,
+        )
+
+
+def _order(desk: Desk, asked: MapAsked) -> _Order:
+    first = asked.checkpoint
+    desk.path_of(first)
+    checkpoints = (str(first),)
+    if asked.second not in (None, "", []):
+        desk.path_of(asked.second)
+        if asked.second == first:
+            raise BadInput("Both checkpoints are the same; choose another one to compare with, or none.")
+        checkpoints = (str(first), str(asked.second))
+    if not isinstance(asked.split, str) or not asked.split.strip():
+        raise BadInput("The split is empty; 'test' is the usual one.")
+    return _Order(
+        checkpoints=checkpoints,
+        data=desk.data_of(asked.data),
+        split=asked.split.strip(),
+        n=_whole(asked.n, "The number of samples", MIN_SAMPLES, MAX_SAMPLES),
+        of=check_of(str(asked.of)),
+        layer=None if asked.layer in (None, "") else _whole(asked.layer, "The layer", -1_000, 1_000),
+        settings=MapSettings(
+            projection=_projection(asked.projection),
+            n_neighbours=_whole(asked.neighbours, "The number of neighbours", 2, 200),
+        ),
+    )
+
+
+def _projection(given: object) -> ProjectionName:
+    for known in PROJECTIONS:
+        if given == known:
+            return known
+    raise BadInput("The projection is UMAP or PCA.")
+
+
+def _whole(value: object, what: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value != int(value):
+        raise BadInput(f"{what} must be a whole number, not '{str(value)[:50]}'.")
+    if not low <= value <= high:
+        raise BadInput(f"{what} is {value:,.0f}, but must lie between {low:,} and {high:,}.")
+    return int(value)
