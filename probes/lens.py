@@ -6,15 +6,13 @@ from typing import Annotated, final
 import numpy as np
 from jaxtyping import Float
 
-from workbench import stats
 from workbench.embedder import ReadsVocabulary
 from workbench.errors import BadInput
 from workbench.probe import Control, ModelProbe, Subject, register_probe
 from workbench.types import Check, Measure, ProbeResult
 from workbench.views import Bars, Heatmap, Note, Panel
+from workbench.vocabulary import read_states
 
-_STATES_AT_ONCE = 128
-"""Bounds memory: 128 states over 150,000 words are 80 MB. All layers of 8 thoughts are at most two calls."""
 _SEED = 0
 
 
@@ -47,7 +45,7 @@ class Lens(ModelProbe):
             raise BadInput("This trace holds no latents; trace the sample again with latents kept.")
         n_layers, n_think, width = latents.shape
         states = latents.reshape(-1, width)
-        ids, probabilities, entropies = _read(model, np.concatenate([states, _noise(states)]), self.top_k)
+        ids, probabilities, entropies = read_states(model, np.concatenate([states, _noise(states)]), self.top_k)
         n = len(states)
         words = np.array(model.words(ids[:n].ravel()), dtype=np.str_)
         coords = {
@@ -87,20 +85,6 @@ class Lens(ModelProbe):
             Bars(measure="entropy", x="layer", series="think", title="Entropy of the reading"),
             Note(text="Layers may keep their content in another basis; only trained word positions are calibrated."),
         )
-
-
-def _read(
-    model: ReadsVocabulary, states: Float[np.ndarray, "n width"], top_k: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Top words (n k), their probabilities (n k) and the entropy (n) of each state's reading."""
-    ids, kept, entropies = [], [], []
-    for start in range(0, len(states), _STATES_AT_ONCE):
-        probabilities = stats.softmax(model.vocabulary(states[start : start + _STATES_AT_ONCE]))
-        top = stats.top_k(probabilities, top_k)
-        ids.append(top)
-        kept.append(np.take_along_axis(probabilities, top, axis=-1))
-        entropies.append(stats.entropy(probabilities))
-    return np.concatenate(ids), np.concatenate(kept).astype(np.float32), np.concatenate(entropies).astype(np.float32)
 
 
 def _noise(states: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n width"]:

@@ -61,6 +61,13 @@ class Embedder(abc.ABC):
     def prepare(self, sample: Sample) -> Encoded:
         """Turn a sample into model inputs. Raises BadInput or Unsupported with one sentence."""
 
+    def length(self, sample: Sample) -> int:
+        """About how many positions the sample will take, for sorting: a model that can tell without opening images does.
+
+        Raises as `prepare` does.
+        """
+        return len(self.prepare(sample).tokens.ids)
+
     @abc.abstractmethod
     def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
         """Run the batch once and return one trace each, in order."""

@@ -80,7 +80,7 @@ def test_more_words_than_the_vocabulary_holds_are_cut_to_it() -> None:
 
 def test_many_states_are_read_in_several_calls_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measure()
-    monkeypatch.setattr("probes.lens._STATES_AT_ONCE", 5)
+    monkeypatch.setattr("workbench.vocabulary._STATES_AT_ONCE", 5)
     parts = measure()
     for first, second in zip(whole.measures, parts.measures, strict=True):
         np.testing.assert_array_equal(first.values, second.values)
