@@ -40,7 +40,7 @@ def write(
             embedding(token), position[None, :, None].expand(3, -1, 1), real[:, None, None, :], past=cache
         )
         readings = head(hidden[:, -1]).float().log_softmax(-1)
-        chosen = _choose(readings, temperature, draw)
+        chosen = choose(readings, temperature, draw)
         taken = readings.gather(1, chosen[:, None])[:, 0].tolist()
         going = []
         for place, (row, identity) in enumerate(zip(alive, chosen.tolist(), strict=True)):
@@ -64,7 +64,8 @@ def write(
     ]
 
 
-def _choose(readings: Float[Tensor, "batch vocab"], temperature: float, draw: torch.Generator) -> Tensor:
+def choose(readings: Float[Tensor, "batch vocab"], temperature: float, draw: torch.Generator) -> Tensor:
+    """The next token of each row: the likeliest at temperature 0, else drawn."""
     if temperature == 0.0:
         return readings.argmax(-1)
     shares = (readings / temperature).softmax(-1).cpu()

@@ -13,18 +13,24 @@ from typing import Any, Literal, get_args
 from workbench.errors import BadCheckpoint
 from workbench.types import Context
 
-Segment = Literal["query", "think", "embed"]
+Segment = Literal["query", "think", "reasoning", "embed"]
 Fill = Literal["learned"]
 Extraction = Literal["shared"]
 Dependency = Literal["joint"]
 Pooling = Literal["last", "mean"]
+Decoder = Literal["backbone", "latent"]
+Tells = Literal["reasoning", "target"]
 
 BUILT: Mapping[str, tuple[str, ...]] = {
     "fill": get_args(Fill),
     "extraction": get_args(Extraction),
     "dependency": get_args(Dependency),
     "pooling": get_args(Pooling),
+    "decoder": get_args(Decoder),
+    "tells": get_args(Tells),
 }
+_LATENT_ORDER: tuple[Segment, ...] = ("query", "think", "embed")
+_WRITTEN_ORDER: tuple[Segment, ...] = ("query", "reasoning", "embed")
 
 
 def _causal() -> Mapping[str, tuple[str, ...]]:
@@ -39,7 +45,9 @@ class Layout:
     """Names of the K think tokens, in order. K may be 0 (a model that does not think)."""
     embed_tokens: tuple[str, ...]
     """Names of the embed tokens, at least one."""
-    order: tuple[Segment, ...] = ("query", "think", "embed")
+    order: tuple[Segment, ...] = _LATENT_ORDER
+    """With `reasoning` in the place of the think tokens the model writes its reasoning as text before it embeds a query;
+    documents are embedded without. The text sees, and is seen, as the query is."""
     attends: Mapping[str, tuple[str, ...]] = field(default_factory=_causal)
     """For each segment, the segments it may attend to (always causally)."""
     fill: Fill = "learned"
@@ -49,20 +57,42 @@ class Layout:
     """How the hidden states of several embed tokens become one vector."""
     contexts: tuple[Context, ...] = ("latents_only",)
     """Decoder contexts the model was trained for, default first: does written text see only the thoughts, or the query too?"""
+    decoder: Decoder = "backbone"
+    """Who writes the text: the backbone's own generation head, or a small language model beside it that is given the
+    think tokens' final states alone (LaME)."""
+    tells: Tells = "reasoning"
+    """What the text is trained to say: the reasoning, or the text of the retrieval target."""
     decoder_start: str = "<|reason_start|>"
     decoder_end: str = "<|reason_end|>"
 
     def __post_init__(self) -> None:
         if not self.embed_tokens:
             raise BadCheckpoint("The layout names no embed token; at least one is needed.")
-        if self.order != ("query", "think", "embed"):
-            raise BadCheckpoint(f"The layout's order is {self.order}; only query, think, embed is built.")
-        for segment in ("query", "think", "embed"):
+        if self.order not in (_LATENT_ORDER, _WRITTEN_ORDER):
+            raise BadCheckpoint(
+                f"The layout's order is {self.order}; only query, think, embed is built, and query, reasoning, embed."
+            )
+        for segment in _LATENT_ORDER:
             seen = self.attends.get(segment)
             if seen is None or not set(seen) <= {"query", "think", "embed"} or segment not in seen:
                 raise BadCheckpoint(
                     f"The layout's 'attends' of {segment} is {seen}; it must be a list that holds itself."
                 )
+
+        if self.writes_first and (self.think_tokens or self.decoder == "latent" or not self.is_causal):
+            raise BadCheckpoint(
+                "The layout's order has written reasoning, which goes with no think tokens, no latent decoder and causal attention."
+            )
+        if self.decoder == "latent" and (not self.think_tokens or self.contexts != ("latents_only",)):
+            raise BadCheckpoint(
+                "The layout's decoder is 'latent', which reads think tokens and nothing else: it needs at least one of them, and "
+                f"the contexts latents_only; given: {self.n_think} tokens, {', '.join(self.contexts) or 'no context'}."
+            )
+
+    @property
+    def writes_first(self) -> bool:
+        """Whether the reasoning is written as text before a query is embedded."""
+        return self.order == _WRITTEN_ORDER
 
     @property
     def n_think(self) -> int:
@@ -83,8 +113,9 @@ class Layout:
         return {key: set(value) for key, value in self.attends.items()} == {k: set(v) for k, v in _causal().items()}
 
     def to_json(self) -> dict[str, Any]:
-        """The layout as JSON values."""
-        return dataclasses.asdict(self)
+        """The layout as JSON values. What only some recipes set is left out where it is not set."""
+        values = dataclasses.asdict(self)
+        return {key: value for key, value in values.items() if key not in _LATER or value != _LATER[key]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Layout":
@@ -117,10 +148,36 @@ class Layout:
         return cls(**read)
 
 
+_LATER: Mapping[str, Any] = {"decoder": "backbone", "tells": "reasoning"}
+"""Fields that came after the first checkpoints, with the values that those have."""
+
+
 def tte_flash(n_think: int, *, contexts: tuple[Context, ...] = ("latents_only",)) -> Layout:
     """The TTE-Flash layout: `n_think` learned think tokens after the query, then one embed token, in one pass."""
     return Layout(
         think_tokens=tuple(f"<|think_{k}|>" for k in range(1, n_think + 1)),
         embed_tokens=("<|embed_1|>",),
         contexts=contexts,
+    )
+
+
+def no_think() -> Layout:
+    """One embed token after the query, which as last token is the embedding; nothing is thought and nothing written."""
+    return Layout(think_tokens=(), embed_tokens=("<|embed_1|>",), contexts=())
+
+
+def explicit_cot() -> Layout:
+    """Query, the reasoning as written text, then one embed token that sees both."""
+    return Layout(think_tokens=(), embed_tokens=("<|embed_1|>",), order=_WRITTEN_ORDER, contexts=("query_and_latents",))
+
+
+def lame(n_think: int, *, embed_sees_query: bool = True) -> Layout:
+    """The LaME layout: `n_think` learned [REASON] tokens after the query, read by a latent decoder, then one embed token."""
+    seen = ("query", "think", "embed") if embed_sees_query else ("think", "embed")
+    return Layout(
+        think_tokens=tuple(f"<|reason_{k}|>" for k in range(1, n_think + 1)),
+        embed_tokens=("<|embed_1|>",),
+        attends={**_causal(), "embed": seen},
+        decoder="latent",
+        tells="target",
     )

@@ -113,6 +113,21 @@ def pack(prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor,
     )
 
 
+def with_text(prefix: Prefix, text: Int[Tensor, " tokens"], ids: LayoutIds) -> Prefix:
+    """The prefix with a written text behind it: start token, text, and the end token unless the text has it already."""
+    ended = len(text) > 0 and int(text[-1]) == ids.end
+    added = torch.cat([torch.tensor([ids.start]), text, torch.tensor([] if ended else [ids.end], dtype=torch.long)])
+    at = int(prefix.positions.max()) + 1
+    return Prefix(
+        ids=torch.cat([prefix.ids, added]),
+        positions=torch.cat([prefix.positions, torch.arange(at, at + len(added)).expand(3, -1)], dim=1),
+        pixels=prefix.pixels,
+        thw=prefix.thw,
+        grids=prefix.grids,
+        spans=prefix.spans,
+    )
+
+
 def allowed(layout: Layout, context: Context) -> Bool[Tensor, "from to"]:
     """Which segment may look at which: entry [a, b] for QUERY, THINK, EMBED, TEXT and, last, PAD."""
     table = torch.zeros(5, 5, dtype=torch.bool)

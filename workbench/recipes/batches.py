@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from jaxtyping import Int
@@ -17,11 +17,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from workbench.images import refer
 from workbench.models.registries import Prefix, Processor
-from workbench.models.sequence import LayoutIds, Packed, pack
+from workbench.models.sequence import LayoutIds, Packed, pack, with_text
 from workbench.recipes.config import DataSettings
 from workbench.recipes.dense import IGNORE, DenseLabels, DenseTruth
-from workbench.recipes.rows import Row, document_key, target_key
+from workbench.recipes.rows import Row, document_key, target_key, target_text
 from workbench.types import Sample
+
+TextPlace = Literal["reasoning_after", "reasoning_before", "target_apart", "none"]
+"""What text a batch's rows carry, and where: the reasoning behind the embed tokens, or before them, or the target's text as
+labels alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,10 @@ class Encoder:
         folder: Path,
         seed: int,
         dense: DenseLabels | None = None,
+        *,
+        text: TextPlace = "reasoning_after",
     ) -> None:
+        self.text: TextPlace = text
         self.processor = processor
         self.ids = ids
         self.settings = settings
@@ -90,10 +97,7 @@ class Encoder:
     def __call__(self, rows: Sequence[tuple[int, Row]]) -> TrainBatch:
         """Encode rows given as (step-unique number, row)."""
         prefixes = [self.processor.encode(self.sample(r["query"], r.get("images") or (), "query")) for _, r in rows]
-        texts = [self.reasoning(row["reasoning"]) for _, row in rows]
-        # The end token is only ever a label: nothing is predicted after it.
-        queries = pack(prefixes, self.ids, [text[:-1] for text in texts])
-        labels, parts = self._labels(queries, texts)
+        queries, labels, parts = self._written(prefixes, [row for _, row in rows])
         documents = self._documents(rows)
         keys = list(documents)
         by_text = [key for key in keys if not documents[key].get("images")]
@@ -121,14 +125,35 @@ class Encoder:
             things=torch.cat([things for things, _ in found], dim=1), places=torch.cat([places for _, places in found])
         )
 
-    def _labels(self, queries: Packed, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        n_text = queries.text.stop - queries.text.start
+    def _written(self, prefixes: Sequence[Prefix], rows: Sequence[Row]) -> tuple[Packed, Tensor, Tensor]:
+        """The queries with their text where it belongs; its labels and parts."""
+        match self.text:
+            case "reasoning_after":
+                texts = [self.reasoning(row["reasoning"]) for row in rows]
+                # The end token is only ever a label: nothing is predicted after it.
+                return pack(prefixes, self.ids, [text[:-1] for text in texts]), *self._labels(texts)
+            case "reasoning_before":
+                texts = [self.reasoning(row["reasoning"]) for row in rows]
+                longer = [with_text(prefix, text, self.ids) for prefix, text in zip(prefixes, texts, strict=True)]
+                # A text that was cut gets an end too, so that the embed token follows one; the end is then no label.
+                cut = torch.tensor([IGNORE])
+                said = [text if text[-1] == self.ids.end else torch.cat([text, cut]) for text in texts]
+                return pack(longer, self.ids), *self._labels(said, at_right=True)
+            case "target_apart":
+                said = [self.reasoning(text) if (text := target_text(row)) else _NO_TEXT for row in rows]
+                return pack(prefixes, self.ids), *self._labels(said)
+            case "none":
+                return pack(prefixes, self.ids), *self._labels([_NO_TEXT for _ in rows])
+
+    def _labels(self, texts: Sequence[Tensor], *, at_right: bool = False) -> tuple[Tensor, Tensor]:
+        n_text = max(len(text) for text in texts)
         labels = torch.full((len(texts), n_text), IGNORE)
         parts = torch.zeros_like(labels)
         n_think = max(len(self.ids.think), 1)
         for row, text in enumerate(texts):
-            labels[row, : len(text)] = text
-            parts[row, : len(text)] = torch.arange(len(text)) * n_think // len(text)
+            place = slice(n_text - len(text), n_text) if at_right else slice(len(text))
+            labels[row, place] = text
+            parts[row, place] = torch.arange(len(text)) * n_think // max(len(text), 1)
         return labels, parts
 
     def _documents(self, rows: Sequence[tuple[int, Row]]) -> dict[str, Row]:
@@ -148,6 +173,9 @@ class Encoder:
             return None
         samples = [self.sample(item.get("text"), item.get("images") or (), "document") for item in documents]
         return pack([self.processor.encode(sample) for sample in samples], self.ids)
+
+
+_NO_TEXT = torch.zeros(0, dtype=torch.long)
 
 
 def _hash(key: str) -> int:

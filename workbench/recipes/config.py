@@ -97,6 +97,10 @@ class PerceptionSettings:
     """
 
     steps: int = 0
+    tower: str = ""
+    """Folder of a run (its `state/model.safetensors`), or of such a state, whose vision tower and perception heads are taken
+    instead of warming up anew. Recipes that are to be compared then see alike and differ in the rest; `steps` goes on
+    saying how long the warm-up was, and that run's later steps, if it made any, are in the tower too."""
     batch: int = 64
     learning_rate: float = 2e-3
     weight: float = 0.0
@@ -139,7 +143,7 @@ class TrainConfig:
 def read_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
     """Read a TOML file and apply `section.key=value` overrides.
 
-    Paths under `data` become absolute, taken from the file's folder. Raises BadInput or UnknownName naming the file, the
+    Paths under `data`, and `perception.tower`, become absolute, taken from the file's folder. Raises BadInput or UnknownName naming the file, the
     key and the value.
     """
     values: dict[str, dict[str, Any]] = {}
@@ -150,10 +154,10 @@ def read_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig
             raise BadInput(f"There is no configuration file '{path}'.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"'{path}' is not valid TOML: {error}.") from error
-        for key in ("train", "validation"):
-            given = values.get("data", {}).get(key)
+        for section, key in (("data", "train"), ("data", "validation"), ("perception", "tower")):
+            given = values.get(section, {}).get(key)
             if given:
-                values["data"][key] = str((path.parent / given).resolve())
+                values[section][key] = str((path.parent / given).resolve())
     for override in overrides:
         name, equals, text = override.partition("=")
         section, dot, key = name.partition(".")

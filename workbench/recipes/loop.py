@@ -4,7 +4,8 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,36 @@ from workbench.errors import BadInput
 from workbench.models.backbone import Backbone
 from workbench.models.creation import save_backbone
 from workbench.models.formats.native import write_manifest
+from workbench.models.layout import Layout
 from workbench.recipes.adapters import Adapters
-from workbench.recipes.batches import Encoder, RowOrder, TrainBatch, loader
+from workbench.recipes.batches import Encoder, RowOrder, TextPlace, TrainBatch, loader
 from workbench.recipes.config import TrainConfig
 from workbench.recipes.dense import DenseLabels
 from workbench.recipes.optimisers import make_optimisers
-from workbench.recipes.perception import PerceptionHeads, warm_up
+from workbench.recipes.perception import PerceptionHeads, adopt, warm_up
 from workbench.recipes.processes import join_processes
 from workbench.recipes.recipe import Report
 from workbench.recipes.rows import Row, read_training_rows
 from workbench.recipes.run_state import RunState
 from workbench.recipes.setup import make_backbone
+from workbench.recipes.step import TrainingStep
+from workbench.types import Context
 
+_NO_TEXT: tuple[Context, ...] = ("latents_only",)
 PERCEIVED = ("perception", "object", "size", "colour", "shape", "region")
-StepMaker = Callable[[Backbone, PerceptionHeads | None], nn.Module]
 
 
-def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resume: bool, report: Report) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """Where recipes differ, as the loop takes it."""
+
+    name: str
+    layout: Layout
+    text: TextPlace
+    make_step: Callable[[Backbone, TrainConfig, PerceptionHeads | None], TrainingStep]
+
+
+def run_training(method: Method, config: TrainConfig, *, resume: bool, report: Report) -> Path:
     """Train as `config` says and return the folder of the finished checkpoint."""
     folder = Path(config.output.folder)
     state = RunState(folder)
@@ -48,7 +62,7 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     say: Report = report if accelerator.is_main_process else lambda _: None
     perceives = bool(config.perception.steps or config.perception.weight)
     rows = read_training_rows(Path(config.data.train), perceived=perceives)
-    backbone = make_backbone(config, rows).to_device(accelerator.device)
+    backbone = make_backbone(config, rows, method.layout).to_device(accelerator.device)
     adapters = Adapters.attach(backbone, config.model.lora_rank)
     if perceives and (config.model.lora_rank or config.model.freeze_vision):
         raise BadInput(
@@ -57,9 +71,16 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
         )
     labels = DenseLabels.collect(rows) if perceives else None
     heads = PerceptionHeads(backbone.width, labels).to(accelerator.device) if labels else None
-    folder_of_rows = Path(config.data.train).parent
-    encoder = Encoder(backbone.processor, backbone.ids, config.data, folder_of_rows, config.optimiser.seed, labels)
-    module = make_step(backbone, heads)
+    encoder = Encoder(
+        backbone.processor,
+        backbone.ids,
+        config.data,
+        Path(config.data.train).parent,
+        config.optimiser.seed,
+        labels,
+        text=method.text,
+    )
+    module = method.make_step(backbone, config, heads).to(accelerator.device)
     if resumed:
         start = state.load_weights(module)
         if start > config.optimiser.steps:
@@ -67,9 +88,12 @@ def run_training(recipe: str, config: TrainConfig, make_step: StepMaker, *, resu
     else:
         start = 0
         if heads is not None and config.perception.steps:
-            log = state.log if accelerator.is_main_process else lambda _: None
-            warm_up(backbone, heads, rows, encoder, config, say, log)
-    run = _Run(recipe, config, accelerator, backbone, adapters, encoder, state, say)
+            if config.perception.tower:
+                adopt(Path(config.perception.tower), backbone, heads, say)
+            else:
+                log = state.log if accelerator.is_main_process else lambda _: None
+                warm_up(backbone, heads, rows, encoder, config, say, log)
+    run = _Run(method.name, config, accelerator, backbone, adapters, encoder, state, say)
     return run.train(module, rows, start)
 
 
@@ -96,12 +120,14 @@ class _Run:
         self.state = state
         self.say = say
 
-    def train(self, plain: nn.Module, rows: Sequence[Row], start: int) -> Path:
+    def train(self, plain: TrainingStep, rows: Sequence[Row], start: int) -> Path:
         """Run the steps from `start` on and write the checkpoint."""
         settings = self.config.optimiser
         if self.config.model.gradient_checkpointing:
             _recompute(self.backbone.model)
-        optimisers = make_optimisers(self.backbone, plain, settings, self.adapters.tables)
+        optimisers = make_optimisers(
+            self.backbone, plain, settings, (*self.adapters.tables, *plain.tables), plain.towers
+        )
         if start:
             self.state.load_optimisers(optimisers, plain)
         else:
@@ -113,7 +139,7 @@ class _Run:
         begun, seen = time.monotonic(), 0
         for offset, batch in enumerate(loader(rows, self.encoder, order, workers=self.config.data.workers)):
             step = start + offset
-            values = self._step(module, optimisers, batch, step)
+            values = self._step(module, optimisers, batch, step, plain.held(step))
             seen += len(batch.positive) * self.accelerator.num_processes
             done = step + 1
             if done % self.config.output.log_every == 0 or done == settings.steps:
@@ -122,12 +148,19 @@ class _Run:
                 self._validate(module, held_out, done)
             # Before the state: a run that goes on from this very step does not come by here again.
             if done == round(settings.steps * self.config.output.early_at):
-                self._export("early", done)
+                self._export("early", done, plain)
             if done % self.config.output.save_every == 0 or done == settings.steps:
                 self._save(done, plain, optimisers)
-        return self._export("checkpoint", settings.steps)
+        return self._export("checkpoint", settings.steps, plain)
 
-    def _step(self, module: nn.Module, optimisers: Sequence[Any], batch: TrainBatch, step: int) -> dict[str, float]:
+    def _step(
+        self,
+        module: nn.Module,
+        optimisers: Sequence[Any],
+        batch: TrainBatch,
+        step: int,
+        held: Iterable[nn.Parameter],
+    ) -> dict[str, float]:
         settings = self.config.optimiser
         rate = _rate(step, settings.steps, settings.warmup) * settings.learning_rate
         fixed = self.config.model.freeze_vision or step < self.config.model.freeze_vision_steps
@@ -135,11 +168,13 @@ class _Run:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["scale"]
             optimiser.zero_grad(set_to_none=True)
-        contexts = self.config.model.contexts
+        contexts = self.backbone.layout.contexts or _NO_TEXT
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step * 1009 + self.accelerator.process_index)
         limits = self._limits(len(batch.positive), draw)
         values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits, fixed)
         self.accelerator.backward(values["loss"])
+        for parameter in held:
+            parameter.grad = None
         norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.clip)
         if not math.isfinite(values["loss"].item()):
             raise BadInput(
@@ -182,6 +217,7 @@ class _Run:
             Path(path).parent,
             self.config.optimiser.seed,
             self.encoder.dense,
+            text=self.encoder.text,
         )
         size = self.config.optimiser.batch
         return [encoder(list(enumerate(rows[at : at + size]))) for at in range(0, len(rows), size)]
@@ -191,20 +227,20 @@ class _Run:
         found: dict[str, list[float]] = {}
         with torch.no_grad():
             for batch in held_out:
-                values = module(batch.to(self.accelerator.device), self.config.model.contexts[0])
+                values = module(batch.to(self.accelerator.device), (self.backbone.layout.contexts or _NO_TEXT)[0])
                 for name, value in values.items():
                     found.setdefault(name, []).append(value.item())
-        totals = {name: statistics.fmean(values) for name, values in found.items()}
+        # An accuracy over nothing is no number, and says nothing of the other batches.
+        known = {name: [value for value in values if math.isfinite(value)] for name, values in found.items()}
+        totals = {name: statistics.fmean(values) for name, values in known.items() if values}
         module.train()
         if not self.accelerator.is_main_process:
             return
         self.state.log({"step": done, "split": "validation", **totals})
-        names = ("text", "contrastive", "token_accuracy", "object")
-        shown = " ".join(f"{name} {totals[name]:.3f}" for name in names if name in totals)
-        self.say(
-            f"validation {done} {shown} thought_exact(teacher-forced) {totals['thought_exact']:.3f} "
-            f"batch_hit_at_1 {totals['batch_hit_at_1']:.3f}"
-        )
+        names = {"thought_exact": "thought_exact(teacher-forced)"}
+        order = ("text", "contrastive", "token_accuracy", "object", "thought_exact", "batch_hit_at_1")
+        shown = " ".join(f"{names.get(name, name)} {totals[name]:.3f}" for name in order if name in totals)
+        self.say(f"validation {done} {shown}")
 
     def _log(self, done: int, own: dict[str, float], rate: float, begun: float, start: int) -> None:
         # A process without images in its batch reports no perception, so only what all have is averaged.
@@ -218,32 +254,33 @@ class _Run:
         self.state.log({"step": done, "split": "train", "samples_per_second": rate, **values})
         parts = " ".join(
             f"{name} {values[name]:.3f}"
-            for name in ("loss", "text", "contrastive", "readout", "object")
+            for name in ("loss", "text", "contrastive", "readout", "object", "token_accuracy")
             if name in values
         )
-        self.say(
-            f"step {done}/{steps} {parts} accuracy {values['token_accuracy']:.3f} {rate:.0f} samples/s {left / 60:.0f} min left"
-        )
+        self.say(f"step {done}/{steps} {parts} {rate:.0f} samples/s {left / 60:.0f} min left")
 
     def _save(self, done: int, module: nn.Module, optimisers: Sequence[Any]) -> None:
         if self.accelerator.is_main_process:
             self.state.save(done, module, optimisers, self.config.to_json())
         self.accelerator.wait_for_everyone()
 
-    def _export(self, name: str, done: int) -> Path:
+    def _export(self, name: str, done: int, module: TrainingStep) -> Path:
         target = self.state.folder / name
         if self.accelerator.is_main_process:
             dtype = getattr(torch, self.config.output.store_dtype)
             with self.adapters.merged(self.backbone) as weights, self.state.replacing(target) as folder:
                 save_backbone(self.backbone, folder, weights=weights, dtype=dtype)
-                write_manifest(folder, self.backbone, self._about(done))
+                further = module.save_further(folder, dtype)
+                write_manifest(folder, self.backbone, {**further, **self._about(done)})
             self.say(f"wrote {target}")
         self.accelerator.wait_for_everyone()
         return target
 
     def _about(self, done: int) -> dict[str, Any]:
         config = json.loads(json.dumps(self.config.to_json()))
+        # What is of this machine alone is left out.
         data = {key: value for key, value in config["data"].items() if key not in ("train", "validation")}
+        config["perception"].pop("tower")
         return {
             "title": self.config.output.title or self.recipe,
             "recipe": self.recipe,

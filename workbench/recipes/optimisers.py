@@ -10,16 +10,20 @@ from workbench.recipes.config import OptimiserSettings
 
 
 def make_optimisers(
-    backbone: Backbone, module: nn.Module, settings: OptimiserSettings, tables: Iterable[torch.Tensor] = ()
+    backbone: Backbone,
+    module: nn.Module,
+    settings: OptimiserSettings,
+    tables: Iterable[torch.Tensor] = (),
+    towers: Iterable[nn.Module] = (),
 ) -> list[torch.optim.Optimizer]:
     """Optimisers that together train each trainable parameter of `module` once.
 
-    Every group carries `scale`, its learning rate as a share of the run's. Embedding tables, given as `tables` where they
-    are trained beside adapters, are not decayed.
+    Every group carries `scale`, its learning rate as a share of the run's. Embedding tables, given as `tables` where only
+    some of their rows learn, are not decayed. `towers` are trained as the backbone's own are.
     """
     vision = {id(parameter) for parameter in backbone.family.vision_parameters(backbone.model)}
     undecayed = {id(table) for table in tables}
-    matrices = _matrices(backbone) if settings.method == "muon" else set()
+    matrices = _matrices(backbone, towers) if settings.method == "muon" else set()
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
@@ -48,11 +52,13 @@ def make_optimisers(
     return made
 
 
-def _matrices(backbone: Backbone) -> set[int]:
-    """The weights of the two towers' linear maps; not embeddings and not what reads them out."""
-    head = backbone.family.head(backbone.model)
+def _matrices(backbone: Backbone, towers: Iterable[nn.Module]) -> set[int]:
+    """The weights of the towers' linear maps; not embeddings and not what reads them out."""
+    parts = [part for tower in (backbone.model, *towers) for part in tower.modules()]
+    tables = {id(part.weight) for part in parts if isinstance(part, nn.Embedding)}
+    tables.add(id(backbone.family.head(backbone.model).weight))
     return {
         id(part.weight)
-        for part in backbone.model.modules()
-        if isinstance(part, nn.Linear) and part is not head and part.weight.requires_grad
+        for part in parts
+        if isinstance(part, nn.Linear) and id(part.weight) not in tables and part.weight.requires_grad
     }

@@ -6,13 +6,16 @@ minutes. M-RoPE gives text tokens no absolute place in the image, so the visual 
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, final
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from workbench.errors import BadInput
 from workbench.models.backbone import Backbone
 from workbench.recipes.batches import Encoder
 from workbench.recipes.config import PerceptionSettings, TrainConfig
@@ -99,6 +102,30 @@ def warm_up(
             shown = " ".join(f"{name} {value:.3f}" for name, value in told.items())
             left = spent / done * (settings.steps - done)
             report(f"perception {done}/{settings.steps} {shown} {rate:.0f} samples/s {left / 60:.0f} min left")
+
+
+def adopt(folder: Path, backbone: Backbone, heads: PerceptionHeads, report: Report) -> None:
+    """Take the vision tower and the perception heads of another run, in place. Raises BadInput when they do not fit."""
+    places = (folder / "state" / "model.safetensors", folder / "model.safetensors")
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise BadInput(
+            f"perception.tower is '{folder}', which holds no run: there is no state/model.safetensors in it."
+        )
+    tower = {id(parameter) for parameter in backbone.family.vision_parameters(backbone.model)}
+    wanted = {f"model.{name}": value for name, value in backbone.model.named_parameters() if id(value) in tower}
+    wanted |= {f"heads.{name}": value for name, value in heads.named_parameters()}
+    found = load_file(path)
+    wrong = [name for name, value in wanted.items() if name not in found or found[name].shape != value.shape]
+    if wrong:
+        raise BadInput(
+            f"The run in '{folder}' has another vision tower or other perception heads ({len(wrong)} of {len(wanted)} tensors "
+            f"are missing or of another shape, {wrong[0]} among them); take a run of the same model sizes and data."
+        )
+    with torch.no_grad():
+        for name, value in wanted.items():
+            value.copy_(found[name])
+    report(f"vision tower and perception heads taken from {folder}")
 
 
 def _indices(n_rows: int, settings: PerceptionSettings, seed: int) -> list[list[int]]:

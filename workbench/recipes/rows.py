@@ -42,6 +42,16 @@ def document_key(document: Row) -> str:
     return f"image:{'|'.join(images)}" + (f" text:{text}" if text else "")
 
 
+def target_text(row: Row) -> str:
+    """What a row's target says in words: its text, else its `caption`; empty where an image has neither.
+
+    Shapes names an image by its caption, so that a `target_id` of the form `image:...` is one too.
+    """
+    target = row["target"]
+    named = str(row.get("target_id") or "").partition("image:")
+    return target.get("text") or target.get("caption") or (named[2] if not named[0] else "")
+
+
 def _check(row: JsonRow) -> None:
     values, where = row.values, row.where
     if lacking := [key for key in ("query", "reasoning", "target") if key not in values]:

@@ -4,19 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from workbench.models.backbone import Backbone
 from workbench.models.creation import SmallSize, give_layout, load_base, small_backbone, small_tokenizer
-from workbench.models.layout import tte_flash
+from workbench.models.layout import Layout
 from workbench.recipes.config import ModelSettings, TrainConfig
 from workbench.recipes.rows import Row
 
 
-def make_backbone(config: TrainConfig, rows: Sequence[Row]) -> Backbone:
-    """Load or make the model of `config` and add the think and embed tokens."""
+def make_backbone(config: TrainConfig, rows: Sequence[Row], layout: Layout) -> Backbone:
+    """Load or make the model of `config` and add the layout's tokens."""
     settings = config.model
     if settings.backbone:
         model, processor = load_base(settings.backbone)
     else:
         model, processor = small_backbone(_size(settings), small_tokenizer(_texts(rows)), seed=config.optimiser.seed)
-    layout = tte_flash(settings.think, contexts=settings.contexts)
     return give_layout(model, processor, layout, seed=config.optimiser.seed)
 
 

@@ -13,9 +13,11 @@ from workbench.models.backbone import Backbone
 from workbench.models.capture import ATTENTION
 from workbench.models.latent_embedder import LatentEmbedder
 from workbench.models.layout import Layout
+from workbench.models.one_pass import OnePassEmbedder
 from workbench.models.reading import checkpoint_hash, read_hugging_face, weights_hash
 from workbench.models.registries import FAMILIES, FORMATS, Format
 from workbench.models.sequence import LayoutIds
+from workbench.models.writing_embedder import WritingEmbedder
 from workbench.types import Provenance
 
 MANIFEST = "thinkscope.json"
@@ -80,7 +82,12 @@ class NativeFormat(Format):
         # Gradients are taken with respect to what the model sees; those of its weights would only cost memory.
         model.requires_grad_(False)
         backbone = Backbone(model=model, family=family, processor=processor, layout=layout, ids=ids)
-        return LatentEmbedder(backbone, _info(path, backbone, device, dtype))
+        info = _info(path, backbone, device, dtype)
+        if layout.writes_first:
+            return WritingEmbedder(backbone, info)
+        if not layout.contexts:
+            return OnePassEmbedder(backbone, info)
+        return LatentEmbedder(backbone, info)
 
 
 def _info(path: Path, backbone: Backbone, device: torch.device, dtype: torch.dtype) -> EmbedderInfo:

@@ -1,0 +1,33 @@
+"""From token ids to a decoded thought: the text, and the piece of it that each token is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.models.decoding import Written
+from workbench.types import Context, DecodedThought
+
+
+def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """Text of each token such that joined they are the whole text; bytes of a split character go to its last token."""
+    found, done = [], ""
+    for count in range(1, len(ids) + 1):
+        text = tokenizer.decode(list(ids[:count]), clean_up_tokenization_spaces=False)
+        if text.endswith("\N{REPLACEMENT CHARACTER}") and count < len(ids):
+            found.append("")
+            continue
+        found.append(text[len(done) :])
+        done = text
+    return found
+
+
+def to_thought(tokenizer: Any, written: Written, context: Context) -> DecodedThought:
+    """What was written, as the record that crosses the seam."""
+    parts = pieces(tokenizer, written.ids)
+    return DecodedThought(
+        text="".join(parts),
+        tokens=tuple(parts),
+        token_ids=written.ids,
+        log_probabilities=written.log_probabilities,
+        context=context,
+        finish="end" if written.ended else "length",
+    )
