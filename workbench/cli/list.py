@@ -13,7 +13,7 @@ def register(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "list",
-        help="checkpoints, probes, families, formats, recipes or readers",
+        help="checkpoints, probes, families, formats, recipes, readers or engines",
         description="List what is bundled or registered, built-in and from installed packages alike.",
         epilog="examples:\n  thinkscope list checkpoints\n  thinkscope list probes --json",
     )
@@ -106,6 +106,12 @@ def _readers() -> list[dict[str, Any]]:
     return _named(READERS)
 
 
+def _engines() -> list[dict[str, Any]]:
+    from workbench.export.engine import ENGINES
+
+    return _named(ENGINES)
+
+
 def _named(registry: Any) -> list[dict[str, Any]]:
     return [
         {"name": name, "about": getattr(entry, "about", "") or _first_sentence(entry)}
@@ -159,4 +165,5 @@ _KINDS: dict[str, tuple[Callable[[], _Rows], Callable[[_Rows], None]]] = {
     "formats": (_formats, _show_named),
     "recipes": (_recipes, _show_named),
     "readers": (_readers, _show_named),
+    "engines": (_engines, _show_named),
 }

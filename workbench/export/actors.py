@@ -30,7 +30,7 @@ class Hand:
         self._attempt = Attempt(maker, plan)
 
     def look(self, mark: str, patience: float) -> tuple[str, bool]:
-        """Return this machine's name, and whether the export's folder is seen here."""
+        """Return this machine's name, and whether what was just made in the export's folder is seen here."""
         until = time.monotonic() + patience
         while not (seen := Path(mark).exists()) and time.monotonic() < until:
             time.sleep(0.2)
@@ -73,7 +73,11 @@ class Actors(Crew):
 
     def settle(self) -> list[Settled]:
         at_work = {actor.asked: actor for actor in self._actors if actor.asked is not None}
-        ready, _ = self._ray.wait(list(at_work), num_returns=1, timeout=MOMENT)
+        if self._ray.wait(list(at_work), num_returns=1, timeout=MOMENT)[0]:
+            # All that are ready: the first alone would be the same actor's again where parts are quick.
+            ready, _ = self._ray.wait(list(at_work), num_returns=len(at_work), timeout=0)
+        else:
+            ready = []
         settled = [found for ref in ready if (found := self._hear(at_work[ref])) is not None]
         self._deal()
         return settled

@@ -1,7 +1,6 @@
 """Ray: workers on the machines of a cluster, or on this one where no cluster is named."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, final
 from workbench.errors import BadInput, MissingExtra
 from workbench.export.actors import Actors
 from workbench.export.crew import make_parts
+from workbench.export.durable import making_folder
 from workbench.export.engine import ENGINES, Engine, Outcome
 from workbench.export.plan import Plan
 from workbench.export.surroundings import cores, gpus, import_path, thread_settings, wants_any_gpu
@@ -48,7 +48,7 @@ class RayEngine(Engine):
         return self._make(ray, plan, parts, stopped)
 
     def _make(self, ray: Any, plan: Plan, parts: Iterable[int], stopped: Callable[[], bool]) -> Iterator[Outcome]:
-        with cluster(ray, plan, self.workers), _marked(plan) as mark:
+        with cluster(ray, plan, self.workers), making_folder(plan.folder) as mark:
             held = ray.cluster_resources()
             on_gpu = wants_any_gpu(plan) and held.get("GPU", 0) >= 1
             most = held["GPU"] if on_gpu else held.get("CPU", 0) // plan.threads
@@ -57,7 +57,7 @@ class RayEngine(Engine):
                 "num_gpus": int(on_gpu),
                 "runtime_env": {"env_vars": dict(thread_settings(plan))},
             }
-            crew = Actors(ray, self.maker, plan, size=self.workers or max(1, int(most)), mark=mark, options=options)
+            crew = Actors(ray, self.maker, plan, size=self.workers or max(1, int(most)), mark=str(mark), options=options)
             yield from make_parts(crew, plan, parts, stopped=stopped)
 
 
@@ -106,15 +106,3 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
-
-
-@contextmanager
-def _marked(plan: Plan) -> Iterator[str]:
-    """A file in the export's folder by which workers elsewhere know that it is the same folder."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    mark = plan.folder / f".seen-{secrets.token_hex(8)}.tmp"
-    mark.touch()
-    try:
-        yield str(mark)
-    finally:
-        mark.unlink(missing_ok=True)
