@@ -40,9 +40,10 @@ def _told(model: ReadsVocabulary, read: Reading) -> list[dict[str, Any]]:
     return [
         {
             "words": [
-                {"text": texts[place], "probability": number(share)} for place, share in zip(words, shares, strict=True)
+                {"text": texts[place], "probability": number(float(share))}
+                for place, share in zip(words, shares, strict=True)
             ],
-            "entropy": number(entropy),
+            "entropy": number(float(entropy)),
         }
         for words, shares, entropy in rows
     ]

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.models.backbone import Backbone
+from workbench.models.columns import Columns
 from workbench.models.continuation import Continuation, join
 
 
@@ -25,8 +26,8 @@ def write(
     backbone: Backbone, batch: Sequence[Continuation], *, max_tokens: int, temperature: float, seed: int
 ) -> list[Written]:
     """Decode all continuations together; rows that reach the end token leave the batch."""
-    cache, real, position = join(batch)
-    device = backbone.device
+    columns, device = Columns(batch), backbone.device
+    position = torch.tensor([part.position for part in batch], device=device)
     draw = torch.Generator(device="cpu").manual_seed(seed)
     ids: list[list[int]] = [[] for _ in batch]
     scores: list[list[float]] = [[] for _ in batch]
@@ -35,10 +36,8 @@ def write(
     token = torch.full((len(batch), 1), backbone.ids.start, device=device)
     head, embedding = backbone.family.head(backbone.model), backbone.family.token_embedding(backbone.model)
     for _ in range(max_tokens + 1):
-        real = torch.cat([real, real.new_ones(len(real), 1)], dim=1)
-        hidden = backbone.run(
-            embedding(token), position[None, :, None].expand(3, -1, 1), real[:, None, None, :], past=cache
-        )
+        places = position[None, :, None].expand(3, -1, 1)
+        hidden = backbone.run(embedding(token), places, columns.begin(), past=columns)
         readings = head(hidden[:, -1]).float().log_softmax(-1)
         chosen = choose(readings, temperature, draw)
         taken = readings.gather(1, chosen[:, None])[:, 0].tolist()
@@ -53,10 +52,9 @@ def write(
         if not going:
             break
         if len(going) < len(alive):
-            kept = torch.tensor(going, device=device)
-            cache.batch_select_indices(kept)
-            real, position, chosen = real[kept], position[kept], chosen[kept]
-            alive = [alive[place] for place in going]
+            order = columns.keep(going)
+            position, chosen = position[order], chosen[order]
+            alive = [alive[place] for place in order]
         token = chosen[:, None]
         position = position + 1
     return [
