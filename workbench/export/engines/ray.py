@@ -57,7 +57,9 @@ class RayEngine(Engine):
                 "num_gpus": int(on_gpu),
                 "runtime_env": {"env_vars": dict(thread_settings(plan))},
             }
-            crew = Actors(ray, self.maker, plan, size=self.workers or max(1, int(most)), mark=str(mark), options=options)
+            crew = Actors(
+                ray, self.maker, plan, size=self.workers or max(1, int(most)), mark=str(mark), options=options
+            )
             yield from make_parts(crew, plan, parts, stopped=stopped)
 
 
