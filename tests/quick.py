@@ -4,18 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from workbench.data.records import Row
 from workbench.data.sifting import make_pair
+from workbench.embedder import Embedder, EmbedderInfo
 from workbench.errors import BadInput
 from workbench.export import part
 from workbench.export.engine import Engine
 from workbench.export.engines.single import SingleEngine
-from workbench.export.making import Made
+from workbench.export.making import Made, Maker
 from workbench.export.plan import Plan
 from workbench.export.run import Summary, run_export
 from workbench.types import Provenance
@@ -31,34 +31,57 @@ ORIGIN = Provenance(
 )
 
 
-class QuickMaker:
-    """A record for each row, from nothing but the row."""
+class QuickModel(Embedder):
+    """Knows where it comes from, and nothing else."""
 
-    def __init__(self, plan: Plan, model: Any) -> None:
-        self.plan = plan
+    def __init__(self, origin: Provenance = ORIGIN) -> None:
+        self.info = EmbedderInfo(
+            name="quick",
+            n_layers=0,
+            n_heads=0,
+            n_think=0,
+            width=0,
+            dim=0,
+            n_parameters=0,
+            think_tokens=(),
+            contexts=(),
+            max_tokens=0,
+            provenance=origin,
+        )
 
-    def make(self, rows: Sequence[Row], *, arrays_file: str) -> Made:
-        records = [self.record(row, arrays_file) for row in rows]
-        failed = sum(record["error"] is not None for record in records)
-        arrays = {"rows": np.array([row.number for row in rows])} if "latents" in self.plan.extras else {}
-        done = len(records) - failed
-        return Made(records=tuple(records), arrays=arrays, done=done, failed=failed, seconds=0.0, model_seconds=0.0)
+    def prepare(self, sample: Any) -> Any:
+        raise NotImplementedError
 
-    def record(self, row: Row, arrays_file: str) -> dict[str, Any]:
-        held = {"id": row.id, "row": row.number, "arrays": arrays_file if "latents" in self.plan.extras else None}
-        try:
-            return held | {"text": make_pair(row).query.text, "error": None}
-        except BadInput as error:
-            if self.plan.on_error == "stop":
-                raise
-            return held | {"text": None, "error": str(error)}
+    trace = embed = prepare  # pyright: ignore[reportAssignmentType]
 
 
 def quicken(monkeypatch: Any) -> None:
-    """Have parts made by QuickMaker, in this process."""
-    model = SimpleNamespace(info=SimpleNamespace(provenance=ORIGIN))
-    monkeypatch.setattr(part, "Maker", QuickMaker)
-    monkeypatch.setattr(part, "load_checkpoint", lambda *_, **__: model)
+    """Have parts made without a model, in this process."""
+    monkeypatch.setattr(Maker, "__init__", _begin)
+    monkeypatch.setattr(Maker, "make", _make)
+    monkeypatch.setattr(part, "load_checkpoint", lambda *_, **__: QuickModel())
+
+
+def _begin(self: Any, plan: Plan, model: Any) -> None:
+    self.plan = plan
+
+
+def _make(self: Any, rows: Sequence[Row], *, arrays_file: str) -> Made:
+    made = [_record(row, arrays_file, self.plan) for row in rows]
+    failed = sum(record["error"] is not None for record in made)
+    arrays = {"rows": np.array([row.number for row in rows])} if "latents" in self.plan.extras else {}
+    done = len(made) - failed
+    return Made(records=tuple(made), arrays=arrays, done=done, failed=failed, seconds=0.0, model_seconds=0.0)
+
+
+def _record(row: Row, arrays_file: str, plan: Plan) -> dict[str, Any]:
+    held = {"id": row.id, "row": row.number, "arrays": arrays_file if "latents" in plan.extras else None}
+    try:
+        return held | {"text": make_pair(row).query.text, "error": None}
+    except BadInput as error:
+        if plan.on_error == "stop":
+            raise
+        return held | {"text": None, "error": str(error)}
 
 
 def write_rows(path: Path, n: int, **others: Any) -> Path:

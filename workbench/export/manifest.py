@@ -103,7 +103,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     """A manifest as it stands; None when there is none. Raises BadInput for a file that is none."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise BadInput(f"'{path}' is not JSON ({error}); export into another place.") from error

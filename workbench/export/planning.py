@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from workbench.assets import resolve_checkpoint
+from workbench.data.arrow import import_parquet
 from workbench.data.reader import find_reader
 from workbench.data.sifting import OnError
 from workbench.errors import BadInput, UnknownName
@@ -52,10 +53,13 @@ def make_plan(
         BadInput: for data that cannot be read or never ends, for a number that is too small, for an unknown device.
         BadCheckpoint: for a checkpoint that cannot be used.
         UnknownName: for an extra, a split or a context that there is not.
+        MissingExtra: for Parquet without pyarrow.
     """
     _check_numbers({"n": n, **numbers})
     _check_known("part of a record", extras, EXTRAS)
     _check_known("context", [] if context is None else [context], get_args(Context))
+    if parquet:
+        import_parquet()  # what is missing is told before the model is loaded
     place = Place.of(out)
     found: dict[str, Any] = {**numbers, **_find_data(data, split, n), **_find_model(checkpoint, device, dtype)}
     return Plan(

@@ -79,7 +79,8 @@ def _make(plan: Plan, engine: Engine, shard: Shard, meter: Meter, cancelled: Cal
         for outcome in outcomes:
             if outcome.problem:
                 raise ExportStopped(f"{outcome.problem} {_kept(plan)}")
-            meter.add(outcome)
+            if outcome.rows:
+                meter.add(outcome)
 
 
 def _outcomes(
