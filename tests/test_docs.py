@@ -15,7 +15,15 @@ from workbench.evaluation.card import CARD, EVALUATION, SHARES, card_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
-    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/extending.md")
+    ROOT / name
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/design.md",
+        "docs/extending.md",
+        "docs/scaling.md",
+    )
 ]
 BUNDLED = sorted(bundled_checkpoints().items())
 

@@ -173,10 +173,11 @@ def test_the_contract_finds_it_by_itself(site: Path) -> None:
 
 def test_every_path_and_name_on_the_page_is_there() -> None:
     from workbench.data.reader import READERS
+    from workbench.export.engine import ENGINES
     from workbench.models.registries import FAMILIES, FORMATS
     from workbench.recipes.recipe import RECIPES
 
     for path in re.findall(r"`((?:workbench|tests|docs|probes)/[\w/.]+)`", PAGE):
         assert (ROOT / path).exists() or path == "probes/drift.py" or "NAME" in path, path
     groups = set(re.findall(r"`(thinkscope\.\w+)`", PAGE))
-    assert groups == {registry._group for registry in (PROBES, FAMILIES, FORMATS, RECIPES, READERS)}
+    assert groups == {registry._group for registry in (PROBES, FAMILIES, FORMATS, RECIPES, READERS, ENGINES)}

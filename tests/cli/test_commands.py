@@ -137,7 +137,7 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "thinkscope inspect" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["checkpoints", "probes", "families", "formats", "recipes", "readers"])
+@pytest.mark.parametrize("kind", ["checkpoints", "probes", "families", "formats", "recipes", "readers", "engines"])
 def test_lists_print_text_and_json(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", kind, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)

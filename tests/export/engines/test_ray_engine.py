@@ -59,8 +59,8 @@ class FakeRay:
     unreachable: Exception | None = None
     exceptions: Any = exceptions
 
-    def is_initialized(self) -> bool:
-        return self.started is not None
+    def __post_init__(self) -> None:
+        self.is_initialized = lambda: self.started is not None
 
     def init(self, **settings: Any) -> None:
         self.seen = {name: os.environ.get(name) for name in module.SETTINGS}
