@@ -14,6 +14,11 @@ class Progress(Protocol):
         """`done` from 0 to 1, and what is being done in a few plain words."""
 
 
+def quiet(done: float, message: str) -> None:
+    """Tell nobody."""
+    del done, message
+
+
 class StageClock:
     """Tells stages to whoever listens, and keeps their seconds."""
 

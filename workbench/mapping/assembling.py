@@ -25,6 +25,9 @@ from workbench.mapping.quality import reading
 from workbench.mapping.settings import MapSettings
 from workbench.stats import Neighbours
 
+LISTED = 20
+"""Neighbours of a point that a map holds, whatever it is measured with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
@@ -79,7 +82,7 @@ def assemble(draft: Draft, settings: MapSettings, *, final: bool) -> LatentMap:
         clusters=clusters,
         duplicates=duplicates,
         pairing=draft.pairing,
-        parameters=_parameters(settings),
+        parameters=_parameters(settings) | {"points_found": _found(joined)},
         seed=settings.seed,
         versions={"thinkscope": __version__, "numpy": version("numpy"), "scikit-learn": version("scikit-learn")}
         | dict(draft.versions),
@@ -94,10 +97,11 @@ def _neighbours(draft: Draft, settings: MapSettings) -> tuple[np.ndarray, np.nda
     if not draft.near:
         n = len(joined.sample)
         return np.zeros((n, 0), dtype=np.int32), np.zeros((n, 0), dtype=np.float32)
-    k = max(near.indices.shape[1] for near in draft.near)
+    k = min(LISTED, max(near.indices.shape[1] for near in draft.near))
     found = []
     for ground, near, start in zip(draft.grounds, draft.near, joined.starts, strict=False):
-        indices, distances = neighbours_of_points(ground, near, settings.metric, start)
+        nearest = Neighbours(near.indices[:, :k], near.distances[:, :k])
+        indices, distances = neighbours_of_points(ground, nearest, settings.metric, start)
         missing = ((0, 0), (0, k - indices.shape[1]))
         padded = np.pad(indices, missing, constant_values=NO_VALUE)
         found.append((padded, np.pad(distances, missing, constant_values=np.nan)))
@@ -148,6 +152,10 @@ def _parameters(settings: MapSettings) -> dict[str, str | int | float | bool]:
     found = asdict(settings)
     del found["seed"], found["timeout"]
     return {**found, "components": COMPONENTS}
+
+
+def _found(joined: Joined) -> int:
+    return sum(len(points.vectors) if points.found is None else points.found for points in joined.points)
 
 
 def _told_duplicates(duplicates: int, n: int) -> str:

@@ -18,7 +18,7 @@ from workbench.mapping.pairing import ALIGNED, find_pairs, lay_over, make_pairin
 from workbench.mapping.points import Points
 from workbench.mapping.quality import measure_quality, measure_stability
 from workbench.mapping.settings import MapSettings
-from workbench.stages import Progress
+from workbench.stages import Progress, quiet
 from workbench.stats import Neighbours, nearest_neighbours
 
 LEAST = 10
@@ -27,10 +27,6 @@ REPEATED = 20_000
 """Points up to which the repeat fit is of all of them; beyond, two fits of a sample of `SAMPLED` are compared."""
 SAMPLED = 10_000
 REPEATED_ALIGNED = 2_000
-
-
-def quiet(done: float, message: str) -> None:
-    """Tell nobody."""
 
 
 def make_map(

@@ -35,6 +35,8 @@ class Points:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     """Time to collect them."""
+    found: int | None = None
+    """Points that there would have been without sampling; None: as many as there are."""
 
     def __post_init__(self) -> None:
         n = len(self.vectors)
