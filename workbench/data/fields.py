@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench.data.enclosure import Enclosure
 from workbench.data.records import Pair
 from workbench.errors import BadInput
 from workbench.images import refer
@@ -24,7 +25,7 @@ KNOWN = {"id", "images", "reasoning", "answer", "target", "target_id", "negative
 NEEDED = "'query' or 'images'"
 
 
-def to_pair(values: Mapping[str, Any], folder: Path) -> Pair:
+def to_pair(values: Mapping[str, Any], folder: Path | Enclosure) -> Pair:
     """The pair of a row. Raises BadInput saying what is wrong, but not where."""
     target, negatives = values.get("target"), values.get("negatives") or []
     if not isinstance(negatives, list):
@@ -63,11 +64,11 @@ def text_of(values: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def image_of(given: Any, folder: Path) -> ImageRef:
+def image_of(given: Any, folder: Path | Enclosure) -> ImageRef:
     """A checked image of a path, of encoded bytes, or of the pair of both that Hugging Face writes."""
     if isinstance(given, Mapping):
         data, path = given.get("bytes"), given.get("path")
-        if data:
+        if isinstance(data, bytes | bytearray | memoryview) and data:
             return refer(bytes(data), name=Path(path).name if isinstance(path, str) and path else None)
         given = path
     if isinstance(given, bytes | bytearray | memoryview):
@@ -89,13 +90,13 @@ def exact_sample(text: str, images: Sequence[ImageRef | Path], role: Role) -> Sa
     return replace(sample, id=name, text=text)
 
 
-def _document(given: Any, folder: Path) -> Sample:
+def _document(given: Any, folder: Path | Enclosure) -> Sample:
     if not isinstance(given, Mapping):
         raise BadInput(f"a document is {_kind(given)}; expected an object with 'text' and 'images'.")
     return make_sample(_images(given.get("images") or [], folder), text_of(given, "text"), role="document")
 
 
-def _images(given: Any, folder: Path) -> list[ImageRef]:
+def _images(given: Any, folder: Path | Enclosure) -> list[ImageRef]:
     if given is None:
         return []
     if not isinstance(given, list):

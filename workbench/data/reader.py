@@ -24,6 +24,8 @@ class Reader(abc.ABC):
     """One plain sentence on what it reads, and how its source is written."""
     endless: ClassVar[bool] = False
     """Whether rows never end, so that whoever wants all of them must say how many."""
+    only_by_name: ClassVar[bool] = False
+    """Whether it is taken only when it is named ("reader:source"), because another reader recognises the same files."""
 
     @abc.abstractmethod
     def rows(self, source: str, *, split: str) -> Iterator[Row]:

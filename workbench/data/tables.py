@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.arrow import column_names, read_table
+from workbench.data.enclosure import Enclosure
 from workbench.data.fields import IMAGE_KEYS, QUERY_KEYS, id_of, to_pair
 from workbench.data.records import Pair, Row
 from workbench.errors import BadInput
@@ -21,7 +22,7 @@ def table_rows(files: Sequence[Path], folder: Path) -> Iterator[Row]:
             yield to_row(row.number, row.where, row.values, folder)
 
 
-def to_row(number: int, where: str, values: Mapping[str, Any], folder: Path) -> Row:
+def to_row(number: int, where: str, values: Mapping[str, Any], folder: Path | Enclosure) -> Row:
     """A row of plain values, not yet looked into."""
     try:
         name = id_of(values)
@@ -38,7 +39,7 @@ def check_columns(names: Sequence[str], what: str) -> None:
         raise BadInput(f"{what} has the columns {held}; expected one of {', '.join(known)}.")
 
 
-def make_pair(values: Mapping[str, Any], folder: Path) -> Pair:
+def make_pair(values: Mapping[str, Any], folder: Path | Enclosure) -> Pair:
     """The pair of a table's row, which cannot leave a field out, and has answers that are numbers and targets that are texts.
 
     Raises BadInput saying what is wrong, but not where.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import final
 
+from workbench.data.enclosure import Enclosure
 from workbench.data.lines import jsonl_rows
 from workbench.data.reader import READERS, DataInfo, Reader, Row
 from workbench.data.revision import hash_files
@@ -30,7 +31,7 @@ class ImageFolder(Reader):
 
     def rows(self, source: str, *, split: str) -> Iterator[Row]:
         path = _table(source, split)
-        return jsonl_rows(path) if path.suffix == ".jsonl" else _csv_rows(path)
+        return jsonl_rows(path) if path.suffix == ".jsonl" else csv_rows(path, path.parent)
 
     def describe(self, source: str, *, split: str) -> DataInfo:
         path = _table(source, split)
@@ -68,7 +69,8 @@ def _table(source: str, split: str) -> Path:
     return found[0]
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def csv_rows(path: Path, folder: Path | Enclosure) -> Iterator[Row]:
+    """The rows of a CSV whose image paths are relative to `folder`. Raises BadInput for a header that cannot be one."""
     # A byte that is not UTF-8 spoils its row, not the file: it arrives as a surrogate, which no text may hold.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         table = csv.reader(file, delimiter=_delimiter(path), strict=True)
@@ -90,10 +92,12 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                 continue
             if cells:
                 number += 1
-                yield _row(path, number, line, header, cells)
+                yield _row(path, folder, number, line, header, cells)
 
 
-def _row(path: Path, number: int, line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
+def _row(
+    path: Path, folder: Path | Enclosure, number: int, line: int, header: Sequence[str], cells: Sequence[str]
+) -> Row:
     where = f"Row {number} of '{path.name}' (line {line})"
     if len(cells) != len(header):
         problem = (
@@ -109,7 +113,7 @@ def _row(path: Path, number: int, line: int, header: Sequence[str], cells: Seque
     if "target_image" in given:
         values["target"] = {"text": given.get("target", ""), "images": [given["target_image"]]}
         values.pop("target_image")
-    return to_row(number, where, values, path.parent)
+    return to_row(number, where, values, folder)
 
 
 def _delimiter(path: Path) -> str:
