@@ -66,6 +66,16 @@ class Session:
         self._busy = Turns()
         self._explainer = Explainer(self._busy, self._ranker, self._read)
 
+    @property
+    def device(self) -> str | None:
+        """Where models run, as it was asked for."""
+        return self._device
+
+    @property
+    def dtype(self) -> str | None:
+        """Their precision, as it was asked for."""
+        return self._dtype
+
     def model(self, checkpoint: str = DEFAULT_CHECKPOINT) -> Embedder:
         """The loaded model of a bundled name or a folder. Raises BadCheckpoint."""
         path = resolve_checkpoint(checkpoint)

@@ -16,10 +16,12 @@ from workbench.runner import Session
 from workbench.samples import make_sample
 from workbench.ui.desk import Desk
 from workbench.ui.explore import place_explore
+from workbench.ui.export_page import place_export
 from workbench.ui.map_page import place_map
 from workbench.ui.theme import make_theme, read_style
 
-MAX_UPLOAD = "25mb"
+MAX_UPLOAD = "500mb"
+"""Of a zip to export. A single image may have as much as `workbench.images` opens, which is less."""
 _CACHE = (3600, 86400)
 """Every hour, files older than a day go: what a crash left behind. Uploads of a closed tab go at once."""
 _HEADER = """
@@ -38,6 +40,7 @@ def build_app(desk: Desk) -> gr.Blocks:
     def leave(request: gr.Request) -> None:
         desk.uploads.release(request.session_hash)
         desk.maps.release(request.session_hash)
+        desk.exports.leave(request.session_hash)
 
     with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=_CACHE) as app:
         gr.HTML(_HEADER, elem_id="ts-header")
@@ -46,6 +49,9 @@ def build_app(desk: Desk) -> gr.Blocks:
                 explore = place_explore(desk)
             with gr.Tab("Map", id="map"):
                 place_map(desk, pages, explore)
+            # Placed at once, though hidden: a page that is loaded again finds its export before somebody looks for it.
+            with gr.Tab("Export", id="export", render_children=True):
+                place_export(desk)
         app.unload(leave)
     app.queue(max_size=32)
     return app

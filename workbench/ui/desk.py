@@ -18,12 +18,13 @@ from workbench.explanation import Explanation, values_of
 from workbench.inspection import Inspection
 from workbench.runner import Session
 from workbench.samples import Candidate, read_candidates
+from workbench.ui.export_shelf import ExportShelf
 from workbench.ui.jobs import Jobs
 from workbench.ui.map_shelf import MapShelf
 from workbench.ui.uploads import Uploads
 
 MAX_KEPT = 64
-SHAPES = "Shapes (comes with it)"
+SHAPES = "Shapes"
 """The data set that is always offered."""
 
 
@@ -105,6 +106,7 @@ class Desk:
         self.session = session
         self.shelf = Shelf()
         self.maps = MapShelf()
+        self.exports = ExportShelf(upload_folder)
         self.jobs = Jobs()
         self.uploads = Uploads(upload_folder)
         self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])

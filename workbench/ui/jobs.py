@@ -17,6 +17,7 @@ PATIENCE = 90.0
 """Seconds without a look after which a job's page is taken to be gone; browsers let hidden pages look once a minute."""
 _AT_ONCE = 0.4
 """Seconds that a start waits for an answer, so that what is known already comes back with it."""
+_BUSY = "Too many maps are being made at the moment; try again in a minute."
 _log = logging.getLogger(__name__)
 
 Work = Callable[[Progress, Callable[[], bool]], Mapping[str, Any]]
@@ -39,11 +40,13 @@ class Jobs:
     Args:
         max_jobs: how many may run or wait at once, of all pages together.
         patience: seconds without a look after which a job is given up.
+        busy: the sentence for too many jobs.
     """
 
-    def __init__(self, max_jobs: int = MAX_JOBS, patience: float = PATIENCE) -> None:
+    def __init__(self, max_jobs: int = MAX_JOBS, patience: float = PATIENCE, busy: str = _BUSY) -> None:
         self._max_jobs = max_jobs
         self._patience = patience
+        self._busy = busy
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
 
@@ -53,7 +56,7 @@ class Jobs:
         with self._lock:
             self._jobs = {name: other for name, other in self._jobs.items() if not self._forgotten(other)}
             if sum(not other.ended.is_set() for other in self._jobs.values()) >= self._max_jobs:
-                raise BadInput("Too many maps are being made at the moment; try again in a minute.")
+                raise BadInput(self._busy)
             self._jobs[key] = job
         threading.Thread(target=self._run, args=(job, work), name=f"job-{key}", daemon=True).start()
         job.ended.wait(_AT_ONCE)
