@@ -1,7 +1,7 @@
 """`python docs/screenshots.py`: pictures of the running app for the README, written to `docs/images/`.
 
-Starts the real app, picks an example, presses the button, waits for the thought and clicks one of its words: 1440 and
-800 px wide, light and dark. The README shows the upper part of the wide ones.
+Starts the real app, picks an example, presses the button, waits for the thought and clicks one of its words; then draws
+a map and points at it: 1440 and 800 px wide, light and dark. The README shows the upper part of the wide ones.
 """
 
 import shutil
@@ -16,12 +16,24 @@ from workbench.ui.app import serve
 
 FOLDER = Path(__file__).resolve().parent / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    # WebGL in software, for the map.
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+)
 EXAMPLE = 3
 WORD = 7
 """The word whose pixels are shown."""
 README_HEIGHT = 1900
 """Pixels of the page that the README shows: from the header to the map of the word."""
+MAP_HEIGHT = 1120
+"""Pixels of the page Map that the README shows: down to the end of the map."""
 SHOTS = (("light", 1440), ("dark", 1440), ("light", 800), ("dark", 800))
 
 
@@ -44,11 +56,13 @@ def main() -> int:
         for theme, width in SHOTS:
             page = browser.new_page(viewport={"width": width, "height": 1000})
             shoot(page, f"{address}?__theme={theme}", f"explore-{theme}-{width}.png")
+            shoot_map(page, f"{address}?__theme={theme}", f"map-{theme}-{width}.png")
             page.close()
         browser.close()
     for theme in ("light", "dark"):
-        with Image.open(FOLDER / f"explore-{theme}-1440.png") as whole:
-            whole.crop((0, 0, whole.width, README_HEIGHT)).save(FOLDER / f"explore-{theme}.png", optimize=True)
+        for name, height in (("explore", README_HEIGHT), ("map", MAP_HEIGHT)):
+            with Image.open(FOLDER / f"{name}-{theme}-1440.png") as whole:
+                whole.crop((0, 0, whole.width, height)).save(FOLDER / f"{name}-{theme}.png", optimize=True)
     app.close(verbose=False)
     return 0
 
@@ -66,6 +80,25 @@ def shoot(page: Any, address: str, name: str) -> None:
     page.mouse.move(2, 2)
     page.evaluate("window.scrollTo(0, 0)")
     # Gradio fades its progress bar out.
+    page.wait_for_timeout(1500)
+    page.screenshot(path=FOLDER / name, full_page=True)
+    print(f"wrote {FOLDER / name}")
+
+
+def shoot_map(page: Any, address: str, name: str) -> None:
+    """One picture of the page Map: UMAP of the offered number of samples, a cluster selected and one of its points chosen."""
+    page.goto(address)
+    page.get_by_role("tab", name="Map").click()
+    page.get_by_role("button", name="Draw the map").click()
+    page.locator("[data-drawn^=umap]").wait_for(timeout=600_000)
+    page.get_by_test_id("map-wait").wait_for(state="hidden")
+    if page.get_by_test_id("cluster-0").count():
+        page.get_by_test_id("cluster-0").click()
+        page.locator("[data-testid=selection] tbody tr").first.wait_for()
+    page.get_by_test_id("map-stage").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_test_id("map-near").wait_for()
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)
     page.screenshot(path=FOLDER / name, full_page=True)
     print(f"wrote {FOLDER / name}")

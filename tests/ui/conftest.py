@@ -30,6 +30,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 
 
 class PlantedSession(Session):
@@ -113,32 +114,59 @@ def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def playwright() -> Iterator[Any]:
+    """One for all browsers: a second one in the same process would meet the first one's event loop."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Any) -> Iterator[Any]:
+    yield from launch(playwright, FLAGS)
+
+
+@pytest.fixture(scope="session")
+def gl_chromium(playwright: Any) -> Iterator[Any]:
+    """With WebGL, drawn by software, as the map wants it."""
+    yield from launch(playwright, (*(flag for flag in FLAGS if flag != "--disable-gpu"), *SOFTWARE_GL))
+
+
+def launch(playwright: Any, flags: tuple[str, ...]) -> Iterator[Any]:
     found = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=found, args=list(flags))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
 def tab(chromium: Any, address: str) -> Iterator[Any]:
+    for page in watched(chromium):
+        page.goto(address)
+        page.get_by_test_id("example-1").wait_for()
+        yield page
+
+
+@pytest.fixture
+def gl_page(gl_chromium: Any) -> Iterator[Any]:
+    """As `tab`, with WebGL, and not yet gone anywhere."""
+    yield from watched(gl_chromium)
+
+
+def watched(browser: Any) -> Iterator[Any]:
     """A fresh tab that fails the test on a script error or on a request to anywhere else."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     page, troubles = context.new_page(), []
     page.on("pageerror", lambda error: troubles.append(f"script error: {error}"))
     page.on("request", lambda asked: None if is_local(asked.url) else troubles.append(f"fetched {asked.url}"))
-    page.goto(address)
-    page.get_by_test_id("example-1").wait_for()
     yield page
     context.close()
     assert troubles == []
 
 
 def is_local(url: str) -> bool:
-    return url.startswith(("http://127.0.0.1", "data:", "blob:"))
+    return url.startswith(("http://127.0.0.1", "data:", "blob:", "file:"))
 
 
 def free_port() -> int:

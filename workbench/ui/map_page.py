@@ -13,16 +13,16 @@ from workbench.ui.guard import answered, told
 from workbench.ui.theme import read_script
 
 _OF = [
-    ("Thoughts: a point for every think token", "thoughts"),
-    ("Thoughts, averaged: a point for every sample", "pooled-thoughts"),
-    ("Embeddings: a point for every sample", "embedding"),
+    ("Thoughts, step by step", "thoughts"),
+    ("Thoughts, averaged", "pooled-thoughts"),
+    ("Embeddings", "embedding"),
 ]
 
 
 def place_map(desk: Desk, pages: gr.Tabs, explore: ExploreInputs) -> None:
     """Place the page and wire it; call inside a tab. `pages` and `explore` are where a sample is opened."""
     with gr.Row(elem_id="ts-map"):
-        with gr.Column(scale=1, min_width=230):
+        with gr.Column(scale=1, min_width=250):
             inputs, draw = _place_inputs(desk)
         with gr.Column(scale=5, min_width=560):
             result = _place_map(desk)
@@ -39,10 +39,19 @@ def _place_inputs(desk: Desk) -> tuple[list[Any], gr.Button]:
         info="Start the app with --data PATH to offer your own.",
         elem_id="ts-map-data",
     )
-    split = gr.Dropdown(list(SPLITS), value="test", label="Split", allow_custom_value=True, elem_id="ts-map-split")
-    n = gr.Number(300, label="Samples", info="The first so many.", precision=0, elem_id="ts-map-n")
+    with gr.Row():
+        split = gr.Dropdown(
+            list(SPLITS), value="test", label="Split", allow_custom_value=True, min_width=90, elem_id="ts-map-split"
+        )
+        n = gr.Number(300, label="Samples", precision=0, min_width=90, elem_id="ts-map-n")
     checkpoint = gr.Dropdown(names, value=desk.first_checkpoint, label="Checkpoint", elem_id="ts-map-checkpoint")
-    of = gr.Dropdown(_OF, value="thoughts", label="What is laid out", elem_id="ts-map-of")
+    of = gr.Dropdown(
+        _OF,
+        value="thoughts",
+        label="What is laid out",
+        info="Step by step: a point for every think token; else one for every sample.",
+        elem_id="ts-map-of",
+    )
     draw = gr.Button("Draw the map", variant="primary", elem_id="ts-map-draw")
     with gr.Accordion("More settings", open=False):
         second = gr.Dropdown(

@@ -51,8 +51,7 @@ async function openFile() {
   body.toggle("dark", asked ? asked === "dark" : prefers.matches);
   const data = new MapData(readPart("map-head"), readPart("map-arrays"));
   const { samples, texts } = readPart("map-samples");
-  const view = new MapView(root, data, new FileSource(data, samples, texts), { dark: isDark, engine: window.ReglScatterplot || (typeof ReglScatterplot === "undefined" ? null : ReglScatterplot) });
-  window.thinkscopeMap = view;
+  const view = new MapView(root, data, new FileSource(data, samples, texts), { dark: isDark, engine: typeof ReglScatterplot === "undefined" ? null : ReglScatterplot });
   await view.start();
   prefers.addEventListener("change", () => {
     body.toggle("dark", prefers.matches);

@@ -3,7 +3,7 @@
 /** Lines drawn at most; more of them would hide the points and slow the page. */
 const MAX_RUNS = 1_500;
 /** Up to so many thoughts, or pairs, all lines are drawn without being asked for. */
-const FEW_RUNS = 60;
+const FEW_RUNS = 24;
 
 class Overlay {
   constructor(canvas, data) {

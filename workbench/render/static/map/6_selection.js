@@ -20,6 +20,7 @@ class Selection {
 
   tell(how) {
     const { points, samples } = this;
+    this.says.classList.toggle("mp-none", !points.length);
     this.says.textContent = points.length
       ? `${counted(points.length, "point")} of ${counted(samples.length, "sample")}${how ? ` ${how}` : ""}.`
       : how || "Nothing is selected. Draw a lasso or a box, search, or click a point; Shift adds to the selection, Alt takes away.";

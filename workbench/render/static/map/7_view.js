@@ -41,6 +41,7 @@ class MapView {
     this.over = make("canvas", { class: "mp-over", "aria-hidden": "true" });
     this.tip = make("div", { class: "mp-tip", hidden: true, "aria-hidden": "true" });
     this.stage = make("div", { class: "mp-stage", tabindex: "0", role: "application", "aria-label": this.describe(), "aria-describedby": "mp-keys", "data-testid": "map-stage", "data-mode": "move" }, this.canvas, this.over, this.tip);
+    this.stage.map = this; // for tests and for people at the browser's console
     this.count = make("p", { class: "mp-count-line", "data-testid": "map-count" });
     this.spoken = make("p", { class: "mp-unseen", role: "status", "aria-live": "polite" });
     this.trouble = make("p", { class: "mp-notes", role: "alert", hidden: true, "data-testid": "map-trouble" });

@@ -1,0 +1,151 @@
+"""How fluid map.html is: frame times while a browser pans and zooms, at 200,000 points by default.
+
+Frames are counted where the map paints them. Software drawing (SwiftShader, the default here) is a lower bound: with
+--gpu the browser takes whatever the machine has.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _measure import emit, parser
+
+from workbench.latent_map import NO_STEP, Column, LatentMap, MapSample
+from workbench.render.map_html import map_html
+from workbench.types import Provenance
+
+BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+SECONDS = 4.0
+# Moves the view a little in every frame, and notes when each was painted.
+WATCH = """
+async ([kind, seconds]) => {
+  const view = document.querySelector("[data-testid=map-stage]").map;
+  const times = [];
+  const draws = view.plot.plot.subscribe("draw", () => times.push(performance.now()));
+  const begun = performance.now();
+  const box = view.canvas.getBoundingClientRect();
+  const at = (name, x, y) => view.canvas.dispatchEvent(new MouseEvent(name, { bubbles: true, buttons: 1, clientX: x, clientY: y }));
+  const [cx, cy] = [box.left + box.width / 2, box.top + box.height / 2];
+  if (kind === "pan") at("mousedown", cx, cy);
+  let step = 0;
+  await new Promise((resolve) => {
+    const go = () => {
+      if (performance.now() - begun > seconds * 1000) return resolve();
+      step += 1;
+      if (kind === "pan") window.dispatchEvent(new MouseEvent("mousemove", { buttons: 1, clientX: cx + 90 * Math.sin(step / 9), clientY: cy + 60 * Math.cos(step / 9) }));
+      else view.canvas.dispatchEvent(new WheelEvent("wheel", { deltaY: step % 40 < 20 ? -24 : 24, clientX: cx, clientY: cy, bubbles: true, cancelable: true }));
+      return requestAnimationFrame(go);
+    };
+    go();
+  });
+  if (kind === "pan") window.dispatchEvent(new MouseEvent("mouseup", { clientX: cx, clientY: cy }));
+  view.plot.plot.unsubscribe(draws);
+  return times;
+}
+"""
+
+
+def main() -> int:
+    """Measure and print; 2 with a sentence when there is no browser."""
+    options = parser(__doc__ or "")
+    options.add_argument("--points", type=int, default=200_000, help="points of the map (default: 200,000)")
+    options.add_argument("--gpu", action="store_true", help="let the browser use this machine's GPU")
+    args = options.parse_args()
+    found = next((path for path in BROWSERS if Path(path).exists()), None)
+    if found is None or find_spec("playwright") is None:
+        sys.stderr.write("Chromium or playwright is missing: apt-get install -y chromium; pip install playwright\n")
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "map.html"
+        begun = time.perf_counter()
+        path.write_text(map_html(random_map(args.points)), encoding="utf-8")
+        result: dict[str, Any] = {
+            "points": args.points,
+            "drawn_by": "GPU" if args.gpu else "SwiftShader, software",
+            "write_seconds": round(time.perf_counter() - begun, 2),
+            "file_mib": round(path.stat().st_size / 2**20, 1),
+            **watch(path, found, () if args.gpu else SOFTWARE),
+        }
+    emit(result, args.json)
+    return 0
+
+
+def watch(path: Path, browser_path: str, flags: tuple[str, ...]) -> dict[str, Any]:
+    """Open the file, pan, zoom, and search; times in milliseconds unless they say seconds."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", *flags])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        begun = time.perf_counter()
+        page.goto(path.as_uri())
+        page.locator(".mp-root[data-ready]").wait_for(timeout=120_000)
+        found: dict[str, Any] = {"open_seconds": round(time.perf_counter() - begun, 2)}
+        for kind in ("pan", "zoom"):
+            found[kind] = frames(page.evaluate(WATCH, [kind, SECONDS]))
+        begun = time.perf_counter()
+        page.get_by_test_id("map-search").fill("sample-00001")
+        page.get_by_test_id("map-search").press("Enter")
+        page.get_by_test_id("selection-says").get_by_text("found for").wait_for(timeout=60_000)
+        found["search_seconds"] = round(time.perf_counter() - begun, 2)
+        browser.close()
+    return found
+
+
+def frames(times: list[float]) -> dict[str, float]:
+    """Frame times of one movement, milliseconds, and the frames a second that their median makes."""
+    gaps = sorted(np.diff(times).tolist())
+    if len(gaps) < 3:
+        return {"frames": len(times)}
+    middle = statistics.median(gaps)
+    return {
+        "frames": len(times),
+        "median_ms": round(middle, 1),
+        "p95_ms": round(gaps[int(0.95 * (len(gaps) - 1))], 1),
+        "frames_per_second": round(1000 / middle, 1),
+    }
+
+
+def random_map(n: int) -> LatentMap:
+    """`n` points in fifty groups, one sample each."""
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 50, n).astype(np.int32)
+    places = (rng.uniform(-10, 10, (50, 2))[group] + rng.normal(0, 0.6, (n, 2))).astype(np.float32)
+    provenance = Provenance(
+        checkpoint="random", weights_sha256="0" * 64, family="none", format="none", dtype="float32", device="cpu"
+    )
+    near = (np.arange(n)[:, None] + np.arange(1, 6)) % n
+    return LatentMap(
+        title=f"{n:,} random points",
+        of="embedding",
+        layer=None,
+        checkpoints=(provenance,),
+        source={},
+        samples=tuple(
+            MapSample(id=f"sample-{i:06d}", text=f"query {i}", thoughts=(f"thought of group {group[i]}",))
+            for i in range(n)
+        ),
+        sample=np.arange(n, dtype=np.int32),
+        k=np.full(n, NO_STEP, dtype=np.int32),
+        checkpoint=np.zeros(n, dtype=np.int32),
+        projections={"pca": places},
+        shown="pca",
+        columns=(
+            Column(name="label", kind="categorical", values=group, categories=tuple(f"group {i}" for i in range(50))),
+            Column(name="confidence", kind="number", values=rng.uniform(0, 1, n).astype(np.float32)),
+        ),
+        neighbours=near.astype(np.int32),
+        distances=np.ones((n, 5), dtype=np.float32),
+        kept=np.full(n, np.nan, dtype=np.float32),
+        figures=(),
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
