@@ -129,7 +129,7 @@ def small_backbone(
         tie_word_embeddings=True,
     )
     model = Qwen2VLForConditionalGeneration(config)
-    _spread_weights(model)
+    spread_weights(model)
     images = Qwen2VLImageProcessorPil(
         patch_size=size.patch,
         merge_size=size.merge,
@@ -138,7 +138,7 @@ def small_backbone(
     return model, Qwen2VLProcessor(tokenizer, images)
 
 
-def _spread_weights(model: torch.nn.Module) -> None:
+def spread_weights(model: torch.nn.Module) -> None:
     """Draw each linear map with a spread that fits its width, half of it where it adds to the residual stream.
 
     transformers' spread of 0.02 is meant for models of thousands of dimensions. At a hundred it is so small that the

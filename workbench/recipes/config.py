@@ -70,6 +70,35 @@ class LossSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LameSettings:
+    """Of the recipe LaME (arXiv 2606.13061) alone.
+
+    Its abstract and model card say K reason tokens, a latent decoder, two stages; what they leave open is an option here.
+    """
+
+    warmup: float = 0.1
+    """Share of the steps that are stage 1, the warm-up of the bottleneck, with the vision tower fixed. How long it was is not
+    published; 0 leaves it out."""
+    warmup_learns: Literal["bottleneck", "text"] = "bottleneck"
+    """What learns in stage 1. `bottleneck`: rows of the reason and embed tokens, decoder and heads, as a summary of the paper
+    has it; it needs a backbone that knows something. `text`: the whole text stack too, because a backbone of random weights
+    has nothing yet that a bottleneck could gather."""
+    warmup_contrastive: bool = True
+    """Whether stage 1 has the contrastive loss too. The summary says both that stage 1 trains the supervision heads (more
+    than one), and that the embed token comes in stage 2."""
+    embed_sees: Literal["query_and_reason", "reason_only"] = "query_and_reason"
+    """What the embed token gathers from. The first is plain causal attention, as in the backbone; with the second the
+    embedding passes the bottleneck too."""
+    decoder_layers: int = 2
+    decoder_width: int = 128
+    decoder_heads: int = 4
+    decoder_mlp: int = 320
+    projection: int = 0
+    """Hidden layer of the projection from think tokens to decoder, 0 for one linear map. The published configurations name
+    a projection dimension (3584 for backbones of width 1536), but not where it stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
     """AdamW or Muon with a linear warm-up and a cosine decay to a tenth."""
 
@@ -132,6 +161,7 @@ class TrainConfig:
     model: ModelSettings = field(default_factory=ModelSettings)
     data: DataSettings = field(default_factory=DataSettings)
     loss: LossSettings = field(default_factory=LossSettings)
+    lame: LameSettings = field(default_factory=LameSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     perception: PerceptionSettings = field(default_factory=PerceptionSettings)
     output: OutputSettings = field(default_factory=OutputSettings)

@@ -4,7 +4,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Method:
     name: str
     layout: Layout
     text: TextPlace
+    sections: tuple[str, ...] = ()
+    """Sections of the settings that only this recipe has."""
     make_step: Callable[[Backbone, TrainConfig, PerceptionHeads | None], TrainingStep]
 
 
@@ -93,7 +95,7 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
             else:
                 log = state.log if accelerator.is_main_process else lambda _: None
                 warm_up(backbone, heads, rows, encoder, config, say, log)
-    run = _Run(method.name, config, accelerator, backbone, adapters, encoder, state, say)
+    run = _Run(method, config, accelerator, backbone, adapters, encoder, state, say)
     return run.train(module, rows, start)
 
 
@@ -102,7 +104,7 @@ class _Run:
 
     def __init__(
         self,
-        recipe: str,
+        method: Method,
         config: TrainConfig,
         accelerator: Accelerator,
         backbone: Backbone,
@@ -111,7 +113,7 @@ class _Run:
         state: RunState,
         say: Report,
     ) -> None:
-        self.recipe = recipe
+        self.method = method
         self.config = config
         self.accelerator = accelerator
         self.backbone = backbone
@@ -139,7 +141,7 @@ class _Run:
         begun, seen = time.monotonic(), 0
         for offset, batch in enumerate(loader(rows, self.encoder, order, workers=self.config.data.workers)):
             step = start + offset
-            values = self._step(module, optimisers, batch, step, plain.held(step))
+            values = self._step(module, plain, optimisers, batch, step)
             seen += len(batch.positive) * self.accelerator.num_processes
             done = step + 1
             if done % self.config.output.log_every == 0 or done == settings.steps:
@@ -156,10 +158,10 @@ class _Run:
     def _step(
         self,
         module: nn.Module,
+        plain: TrainingStep,
         optimisers: Sequence[Any],
         batch: TrainBatch,
         step: int,
-        held: Iterable[nn.Parameter],
     ) -> dict[str, float]:
         settings = self.config.optimiser
         rate = _rate(step, settings.steps, settings.warmup) * settings.learning_rate
@@ -171,10 +173,10 @@ class _Run:
         contexts = self.backbone.layout.contexts or _NO_TEXT
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step * 1009 + self.accelerator.process_index)
         limits = self._limits(len(batch.positive), draw)
+        plain.begin(step)
         values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits, fixed)
         self.accelerator.backward(values["loss"])
-        for parameter in held:
-            parameter.grad = None
+        plain.drop_gradients()
         norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.clip)
         if not math.isfinite(values["loss"].item()):
             raise BadInput(
@@ -281,14 +283,15 @@ class _Run:
         # What is of this machine alone is left out.
         data = {key: value for key, value in config["data"].items() if key not in ("train", "validation")}
         config["perception"].pop("tower")
+        sections = ("model", "loss", *self.method.sections, "optimiser", "perception")
         return {
-            "title": self.config.output.title or self.recipe,
-            "recipe": self.recipe,
+            "title": self.config.output.title or self.method.name,
+            "recipe": self.method.name,
             "step": done,
             "steps": self.config.optimiser.steps,
             "knows": self.config.output.knows,
             "commands": list(self.config.output.commands),
-            "config": {"data": data} | {key: config[key] for key in ("model", "loss", "optimiser", "perception")},
+            "config": {"data": data} | {key: config[key] for key in sections},
         }
 
 

@@ -4,7 +4,6 @@ A recipe's step is a module: its weights are what is trained and kept by a run, 
 """
 
 import abc
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +56,13 @@ class TrainingStep(nn.Module, abc.ABC):
         """Embedding tables that weight decay must leave alone."""
         return ()
 
-    def held(self, _step: int, /) -> Iterable[nn.Parameter]:
-        """Parameters that do not learn at this step; their gradients are dropped."""
-        return ()
+    def begin(self, _step: int, /) -> None:
+        """Called before the pass of each step in training."""
+        return
+
+    def drop_gradients(self) -> None:
+        """Called between gradient and update: what does not learn at this step loses its gradient."""
+        return
 
     def save_further(self, _folder: Path, _dtype: torch.dtype, /) -> dict[str, Any]:
         """Write what the checkpoint needs beside the backbone, and return what the manifest says of it."""

@@ -10,7 +10,9 @@ import torch
 from workbench.embedder import Embedder, EmbedderInfo
 from workbench.errors import BadCheckpoint
 from workbench.models.backbone import Backbone
+from workbench.models.bottleneck_embedder import BottleneckEmbedder, with_decoder
 from workbench.models.capture import ATTENTION
+from workbench.models.latent_decoder import LatentDecoder
 from workbench.models.latent_embedder import LatentEmbedder
 from workbench.models.layout import Layout
 from workbench.models.one_pass import OnePassEmbedder
@@ -83,6 +85,10 @@ class NativeFormat(Format):
         model.requires_grad_(False)
         backbone = Backbone(model=model, family=family, processor=processor, layout=layout, ids=ids)
         info = _info(path, backbone, device, dtype)
+        if layout.decoder == "latent":
+            decoder = LatentDecoder.load(path, manifest.get("decoder"), latent_width=backbone.width, vocabulary=rows)
+            decoder = decoder.to(device, dtype).requires_grad_(False).eval()
+            return BottleneckEmbedder(backbone, with_decoder(info, decoder), decoder)
         if layout.writes_first:
             return WritingEmbedder(backbone, info)
         if not layout.contexts:

@@ -1,0 +1,121 @@
+"""The embedder whose thoughts a small language model beside the backbone reads (LaME): decoding goes on from K vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from workbench.embedder import DecodesThoughts, EmbedderInfo, Level, Objective
+from workbench.errors import BadInput, Unsupported
+from workbench.models.backbone import Backbone
+from workbench.models.latent_decoder import LatentDecoder
+from workbench.models.one_pass import OnePassEmbedder, Passed, as_array
+from workbench.models.thoughts import pieces, to_thought
+from workbench.targets import Target, WordTarget
+from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bottleneck:
+    """What a trace keeps to decode from: the think tokens' final states, normed."""
+
+    latents: Float[Tensor, "think width"]
+
+
+@final
+class BottleneckEmbedder(OnePassEmbedder, DecodesThoughts):
+    """A backbone with learned think and embed tokens, and a latent decoder that reads the former."""
+
+    def __init__(self, backbone: Backbone, info: EmbedderInfo, decoder: LatentDecoder) -> None:
+        super().__init__(backbone, info)
+        self._decoder = decoder
+
+    def _on(self, backbone: Backbone, info: EmbedderInfo) -> "BottleneckEmbedder":
+        return BottleneckEmbedder(backbone, info, self._decoder)
+
+    def _continuation(self, row: int, _encoded: Encoded, passed: Passed, /) -> Bottleneck:
+        return Bottleneck(latents=passed.hidden[row, passed.packed.think].clone())
+
+    def decode(
+        self,
+        traces: Sequence[Trace],
+        *,
+        context: Context | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+        thoughts_from: Sequence[Trace] | None = None,
+    ) -> list[DecodedThought]:
+        chosen = self._context(context)
+        written = self._decoder.write(
+            self._latents(thoughts_from or traces),
+            self._backbone.ids,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+        return [to_thought(self._backbone.processor.tokenizer, one, chosen) for one in written]
+
+    @torch.inference_mode()
+    def score(
+        self,
+        traces: Sequence[Trace],
+        texts: Sequence[str],
+        *,
+        context: Context | None = None,
+        thoughts_from: Sequence[Trace] | None = None,
+    ) -> list[TextScore]:
+        self._context(context)
+        ids, device = self._backbone.ids, self._backbone.device
+        lines = [self.text_ids(text) for text in texts]
+        given = torch.full((len(lines), 1 + max(len(line) for line in lines)), ids.pad, device=device)
+        wanted = given.clone()
+        for row, line in enumerate(lines):
+            given[row, : len(line) + 1] = torch.tensor([ids.start, *line], device=device)
+            wanted[row, : len(line) + 1] = torch.tensor([*line, ids.end], device=device)
+        readings = self._decoder(self._latents(thoughts_from or traces), given).float().log_softmax(-1)
+        taken = readings.gather(2, wanted[..., None])[..., 0].tolist()
+        tokenizer, end = self._backbone.processor.tokenizer, self._backbone.layout.decoder_end
+        return [
+            TextScore(tokens=(*pieces(tokenizer, line), end), log_probabilities=tuple(values[: len(line) + 1]))
+            for line, values in zip(lines, taken, strict=True)
+        ]
+
+    def _latents(self, traces: Sequence[Trace]) -> Float[Tensor, "batch think width"]:
+        held = []
+        for trace in traces:
+            if not isinstance(trace.continuation, Bottleneck):
+                raise BadInput(
+                    f"The trace of sample '{trace.sample.id}' has no thoughts to decode from; trace it again."
+                )
+            held.append(trace.continuation.latents)
+        return torch.stack(held)
+
+    @torch.inference_mode()
+    def vocabulary(self, hidden: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n vocab"]:
+        """Logits through the final norm, the projection and the latent decoder's head.
+
+        The backbone's own head is not trained by this recipe.
+        """
+        norm = self._backbone.family.final_norm(self._backbone.model)
+        given = torch.from_numpy(np.ascontiguousarray(hidden)).to(self._backbone.device, self._decoder.table.dtype)
+        return as_array(self._decoder.readings(norm(given)))
+
+    def objective(
+        self, encoded: Encoded, targets: Sequence[Target], *, level: Level = "tokens", context: Context | None = None
+    ) -> Objective:
+        if any(isinstance(target, WordTarget) for target in targets):
+            raise Unsupported(
+                f"The words of '{self.info.name}' come from a decoder of their own, and maps of them are not built; take a "
+                "target of the embedding or of a thought."
+            )
+        return super().objective(encoded, targets, level=level, context=context)
+
+
+def with_decoder(info: EmbedderInfo, decoder: LatentDecoder) -> EmbedderInfo:
+    """The facts with the decoder's parameters counted in."""
+    return replace(info, n_parameters=info.n_parameters + sum(value.numel() for value in decoder.parameters()))
