@@ -7,7 +7,7 @@ import gradio as gr
 
 from workbench.data.shapes import SPLITS
 from workbench.data.unpacking import MAX_FILES, MAX_UNPACKED
-from workbench.ui import export_view, export_work
+from workbench.ui import export_asked, export_view, export_work
 from workbench.ui.desk import SHAPES, Desk
 from workbench.ui.explore import LIGHT
 from workbench.ui.guard import answered, told
@@ -98,7 +98,7 @@ def _wire_upload(desk: Desk, upload: gr.File, hint: gr.HTML, inputs: list[Any]) 
 
     @told
     def check(request: gr.Request, file: dict[str, Any] | None) -> tuple[str, Any, Any, None]:
-        said = export_work.check_upload(desk, file, request.session_hash)
+        said = export_asked.check_upload(desk, file, request.session_hash)
         return f"<p class='ts-hint'>{html.escape(said)}</p>", *_usable(False), None
 
     def offer() -> tuple[str, Any, Any, int]:
@@ -115,7 +115,7 @@ def _wire_start(desk: Desk, start: gr.Button, inputs: list[Any], result: gr.HTML
     @told
     def begin(request: gr.Request, *values: Any) -> str:
         checkpoint, data, split, upload, n, extras, parquet = values
-        asked = export_work.ExportAsked(
+        asked = export_asked.ExportAsked(
             checkpoint=checkpoint, data=data, split=split, upload=upload, n=n, extras=extras or (), parquet=parquet
         )
         return export_work.start_export(desk, asked, request.session_hash).key

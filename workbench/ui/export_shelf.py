@@ -19,6 +19,7 @@ from workbench.errors import BadInput
 from workbench.export.engine import ENGINES, Engine
 from workbench.export.plan import Plan
 from workbench.export.progress import Progress, Summary
+from workbench.ui.export_order import ExportOrder
 from workbench.ui.jobs import Jobs
 
 MAX_RUNNING = 2
@@ -42,8 +43,8 @@ class Export:
     key: str
     folder: Path
     tab: str | None
-    order: Any
-    """What was asked, of `workbench.ui.export_work`."""
+    order: ExportOrder
+    """The `ExportOrder`."""
     state: State = "running"
     doing: str = "Starting"
     plan: Plan | None = None
@@ -92,7 +93,7 @@ class ExportShelf:
         self.jobs = Jobs(max_jobs=max_running, patience=PATIENCE, busy=_BUSY)
         atexit.register(self.close)
 
-    def open(self, tab: str | None, order: Any) -> Export:
+    def open(self, tab: str | None, order: ExportOrder) -> Export:
         """Make room for an export, in place of an older one of this tab, and of the oldest when there are too many.
 
         Raises BadInput while another export of this tab runs.

@@ -2,88 +2,19 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from workbench.data.readers.enclosed import choose_table
-from workbench.data.unpacking import check_zip, unpack_zip
-from workbench.errors import BadInput, Cancelled, UnknownName, WorkbenchError
-from workbench.export.plan import EXTRAS
+from workbench.data.unpacking import unpack_zip
+from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.stages import Progress
-from workbench.ui.desk import SHAPES, Desk
+from workbench.ui.desk import Desk
+from workbench.ui.export_asked import ExportAsked, check_order
+from workbench.ui.export_order import PART_ROWS, ZIP_GONE, ExportOrder
 from workbench.ui.export_shelf import Export
 from workbench.ui.export_view import describe_export, forget_files, read_preview
 from workbench.ui.guard import BUG
-
-MAX_ROWS = 1_000_000
-PART_ROWS = 32
-"""Few, because progress is told, and what is done is kept, part by part."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportAsked:
-    """What stands in the page's controls, as the browser sent it."""
-
-    checkpoint: object = None
-    data: object = None
-    """A name that the page offered; not looked at when there is a zip."""
-    split: object = "test"
-    """Part of the data set; a zip has only one."""
-    upload: object = None
-    """The zip as Gradio describes a file; None takes `data`."""
-    n: object = None
-    """Rows; None or empty takes all."""
-    extras: object = ()
-    parquet: object = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOrder:
-    """What was asked, checked."""
-
-    title: str
-    checkpoint_name: str
-    checkpoint: str
-    data: str
-    """As `find_reader` takes it; empty for a zip."""
-    split: str
-    zip: Path | None
-    n: int | None
-    extras: tuple[str, ...]
-    parquet: bool
-    device: str | None
-    dtype: str | None
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """What makes the same records in the terminal; the data of a zip is named as the folder it would be unpacked to."""
-        data = f"enclosed:{self.title.removesuffix('.zip')}" if self.zip else self.data
-        parts = ["thinkscope", "export", data, "--checkpoint", self.checkpoint_name]
-        parts += ["--split", self.split] if self.split != "test" else []
-        parts += ["--n", str(self.n)] if self.n else []
-        parts += ["--with", ",".join(self.extras)] if self.extras else []
-        parts += ["--parquet"] if self.parquet else []
-        parts += ["--part-rows", str(PART_ROWS), "--batch", str(PART_ROWS)]
-        return (*parts, "--out", "thoughts.jsonl")
-
-
-def check_upload(desk: Desk, file: object, tab: str | None) -> str:
-    """Look at a zip as soon as it is uploaded, hold it for its tab, and say in one sentence what is in it.
-
-    Raises:
-        BadInput: for a file that is no zip, or may not be unpacked, or holds no table.
-    """
-    if isinstance(file, Mapping):
-        desk.uploads.hold(tab, str(file.get("path")))
-    path, name = _zip_of(desk, file)
-    contents = check_zip(path)
-    table = choose_table(contents.names)
-    images = sum(not one.lower().endswith((".csv", ".tsv", ".jsonl")) for one in contents.names)
-    size = (
-        f"{contents.unpacked / 2**20:,.1f} MB" if contents.unpacked >= 2**20 else f"{contents.unpacked / 1024:,.0f} kB"
-    )
-    return f"{name} is exported instead: the table {table} and {images:,} other files, {size} unpacked."
 
 
 def start_export(desk: Desk, asked: ExportAsked, tab: str | None) -> Export:
@@ -139,33 +70,6 @@ def resume_export(desk: Desk, key: object) -> dict[str, Any]:
     return describe_export(export)
 
 
-def check_order(desk: Desk, asked: ExportAsked) -> ExportOrder:
-    """What was asked, when it can be done. Raises WorkbenchError for what cannot."""
-    checkpoint = desk.path_of(asked.checkpoint)
-    packed, title = (None, str(asked.data)) if asked.upload is None else _zip_of(desk, asked.upload)
-    data = desk.data_of(asked.data) if packed is None else ""
-    n = None if asked.n in (None, "") else _rows(asked.n)
-    if n is None and packed is None and asked.data == SHAPES:
-        raise BadInput("Shapes never ends; say how many rows.")
-    extras = asked.extras if isinstance(asked.extras, list | tuple) else []
-    for one in extras:
-        if one not in EXTRAS:
-            raise UnknownName("part of a record", str(one)[:100], EXTRAS)
-    return ExportOrder(
-        title=title,
-        checkpoint_name=str(asked.checkpoint),
-        checkpoint=checkpoint,
-        data=data,
-        split="test" if packed else _split(asked.split),
-        zip=packed,
-        n=n,
-        extras=tuple(one for one in EXTRAS if one in extras),
-        parquet=asked.parquet is True,
-        device=desk.session.device,
-        dtype=desk.session.dtype,
-    )
-
-
 def _begin(desk: Desk, export: Export) -> None:
     def work(tell: Progress, cancelled: Callable[[], bool]) -> Mapping[str, Any]:
         del tell
@@ -195,9 +99,9 @@ def _begin(desk: Desk, export: Export) -> None:
 
 def _run(desk: Desk, export: Export, stop: Callable[[], bool]) -> None:
     from workbench.export.planning import make_plan
-    from workbench.export.run import run_export
+    from workbench.export.run import ExportStopped, run_export
 
-    order: ExportOrder = export.order
+    order = export.order
     data, n = _data(export, order, stop)
     export.doing = "Looking at the checkpoint"
     if export.plan is None:
@@ -237,10 +141,13 @@ def _run(desk: Desk, export: Export, stop: Callable[[], bool]) -> None:
     plan = export.plan
     try:
         run(stop)
-    except Cancelled:
-        # Nothing is made any more; what is complete is counted.
+    except (Cancelled, ExportStopped) as error:
         if not export.unwanted:
-            run(lambda: True)
+            # Nothing is made any more; what is complete is counted.
+            with suppress(WorkbenchError):
+                run(lambda: True)
+        if isinstance(error, ExportStopped):
+            raise
     if export.summary is None or export.unwanted:
         raise Cancelled("The export was cancelled.")
     _end(export, "complete" if export.summary.status == "complete" else "cancelled")
@@ -252,6 +159,8 @@ def _data(export: Export, order: ExportOrder, stop: Callable[[], bool]) -> tuple
         return order.data, order.n
     folder = export.folder / "data" / (order.title.removesuffix(".zip") or "data")
     if not folder.is_dir():
+        if not order.zip.is_file():
+            raise BadInput(ZIP_GONE)
 
         def tell(share: float) -> None:
             export.doing = f"Unpacking the zip, {share:.0%} done"
@@ -279,32 +188,6 @@ def _end(export: Export, state: Any, error: str = "") -> None:
     export.seconds, export.error = export.taken, error
     export.preview = read_preview(export) or export.preview
     export.state = state
-
-
-def _zip_of(desk: Desk, file: object) -> tuple[Path, str]:
-    """Path and name of an uploaded zip. Raises BadInput when it is none that was uploaded here."""
-    held = file if isinstance(file, Mapping) else {}
-    path = held.get("path")
-    # The path comes from the browser, and without its type mark Gradio 6.31 lets any path pass.
-    if not isinstance(path, str) or not desk.uploads.contains(Path(path)) or not Path(path).is_file():
-        raise BadInput("The uploaded zip is no longer here; give it again.")
-    name = Path(str(held.get("orig_name") or path).replace("\\", "/")).name
-    tidy = "".join(letter if letter.isalnum() or letter in "._- " else "_" for letter in name).strip(". ")[:80]
-    return Path(path), tidy or "data.zip"
-
-
-def _split(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise BadInput("The split is empty; 'test' is the usual one.")
-    return value.strip()[:100]
-
-
-def _rows(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value != int(value):
-        raise BadInput(f"The number of rows must be a whole number, not '{str(value)[:50]}'.")
-    if not 1 <= value <= MAX_ROWS:
-        raise BadInput(f"The number of rows is {value:,.0f}, but must lie between 1 and {MAX_ROWS:,}.")
-    return int(value)
 
 
 def _without_folder(sentence: str, export: Export) -> str:
