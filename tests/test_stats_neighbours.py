@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.spatial
+import sklearn.neighbors
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness as published_trustworthiness
-from sklearn.neighbors import NearestNeighbors
 
 from workbench import stats
 
@@ -20,7 +20,9 @@ def cloud(n: int, dim: int, seed: int = 0) -> np.ndarray:
 def test_neighbours_agree_with_scikit_learn(n: int, dim: int, k: int) -> None:
     vectors = cloud(n, dim)
     found = stats.nearest_neighbours(vectors, k)
-    distances, indices = NearestNeighbors(n_neighbors=min(k, n - 1), algorithm="brute").fit(vectors).kneighbors()
+    distances, indices = (
+        sklearn.neighbors.NearestNeighbors(n_neighbors=min(k, n - 1), algorithm="brute").fit(vectors).kneighbors()
+    )
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-6)
 

@@ -201,7 +201,7 @@ class LatentMap:
                 return column
         raise KeyError(f"the map has no column '{name}', only {[column.name for column in self.columns]}")
 
-    def starts(self) -> Int[np.ndarray, " runs+1"]:
+    def starts(self) -> Int[np.ndarray, " ends"]:
         """Where each sample's run of points begins, and the number of points at the end.
 
         Points `starts[i]` up to `starts[i + 1]` are one sample's think positions under one checkpoint, in order: its

@@ -103,13 +103,13 @@ def _make(args: argparse.Namespace) -> Any:
 
         if is_map(Path(args.data[0])):
             return read_map(Path(args.data[0]))
-    from workbench.mapping.settings import MapSettings
+    from workbench.mapping.settings import MapSettings, check_metric, check_projection
 
     settings = MapSettings(
-        projection=args.projection,
+        projection=check_projection(args.projection),
         n_neighbours=args.neighbours,
         min_dist=args.min_dist,
-        metric=args.metric,
+        metric=check_metric(args.metric),
         seed=args.seed,
         repeat=not args.no_repeat,
     )

@@ -35,9 +35,9 @@ class Draft:
 
     joined: Joined
     grounds: Sequence[Ground]
-    projections: Mapping[ProjectionName, Float[np.ndarray, "rows 2"]]
+    projections: Mapping[ProjectionName, Float[np.ndarray, "_ 2"]]
     near: Sequence[Neighbours]
-    kept: Sequence[Float[np.ndarray, " points"]]
+    kept: Sequence[Float[np.ndarray, "_"]]
     """On the last projection."""
     figures: Sequence[MapFigure]
     pairing: Pairing | None

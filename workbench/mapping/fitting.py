@@ -67,7 +67,7 @@ class Fit:
 class Fitted:
     """What came of it."""
 
-    places: tuple[tuple[Float[np.ndarray, "unique 2"], ...], ...]
+    places: tuple[tuple[Float[np.ndarray, "_ 2"], ...], ...]
     """For each seed, for each cloud; empty where only neighbours were asked for."""
     near: tuple[Neighbours | None, ...]
     """For each cloud whose neighbours were searched for, what was found."""

@@ -17,7 +17,7 @@ class Joined:
 
     points: tuple[Points, ...]
     """Of each checkpoint; `sample` counts in its own samples still."""
-    vectors: tuple[Float[np.ndarray, "points dim"], ...]
+    vectors: tuple[Float[np.ndarray, "_ _"], ...]
     """Of each checkpoint, in the order of the table."""
     starts: tuple[int, ...]
     """Row at which each checkpoint's points begin, and the number of rows."""

@@ -7,10 +7,27 @@ from workbench.errors import BadInput
 from workbench.latent_map import ProjectionName
 
 Metric = Literal["cosine", "euclidean"]
+PROJECTIONS: tuple[ProjectionName, ...] = ("umap", "pca")
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 
 MAX_POINTS = 200_000
 """Beyond it a map samples its points and says so: the page stays fluid, and a fit takes minutes, not hours."""
+
+
+def check_projection(name: str) -> ProjectionName:
+    """A projection by its name. Raises BadInput."""
+    for known in PROJECTIONS:
+        if name == known:
+            return known
+    raise BadInput(f"The projection is '{name[:50]}', but must be {' or '.join(PROJECTIONS)}.")
+
+
+def check_metric(name: str) -> Metric:
+    """A metric by its name. Raises BadInput."""
+    for known in METRICS:
+        if name == known:
+            return known
+    raise BadInput(f"The metric is '{name[:50]}', but must be {' or '.join(METRICS)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +47,8 @@ class MapSettings:
     """Seconds after which a fit is given up, and the map shows its PCA alone."""
 
     def __post_init__(self) -> None:
-        if self.projection not in ("pca", "umap"):
-            raise BadInput(f"The projection is '{self.projection}', but must be umap or pca.")
-        if self.metric not in METRICS:
-            raise BadInput(f"The metric is '{self.metric}', but must be {' or '.join(METRICS)}.")
+        check_projection(self.projection)
+        check_metric(self.metric)
         if not 2 <= self.n_neighbours <= 200:
             raise BadInput(f"The number of neighbours is {self.n_neighbours}, but must be 2 to 200.")
         if not 0 <= self.min_dist <= 1:
