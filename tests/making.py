@@ -7,6 +7,7 @@ first: `kill`, `segv`, `raise`, `refuse`, `problem` or `wait` (until the file `g
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from workbench.export.plan import Plan
 from workbench.store import write_text_atomic
 
 MAKER = "making:FakeMaker"
+MORTAL_MAKER = "making:MortalMaker"
+KILL = "kill"
+"""A file in the export's folder: whoever makes the next part is killed when the part is written but not declared so."""
 
 
 class FakeMaker:
@@ -53,6 +57,24 @@ class FakeMaker:
         while fault == "wait" and not (self.plan.folder / "go").exists():
             time.sleep(0.02)
         return None
+
+
+class MortalMaker:
+    """The real maker of parts, in a process that is killed once where `KILL` says so."""
+
+    def __init__(self, plan: Plan) -> None:
+        from workbench.export.part import PartMaker
+
+        self.plan = plan
+        self.make = PartMaker(plan)
+
+    def __call__(self, part: int) -> Outcome:
+        from workbench.export import part as room
+
+        with suppress(FileNotFoundError):
+            (self.plan.folder / KILL).unlink()
+            room.write_note = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+        return self.make(part)
 
 
 def plan_of(folder: Path, *, n: int | None = 18, part_rows: int = 4, **more: Any) -> Plan:

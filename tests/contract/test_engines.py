@@ -3,12 +3,13 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from making import MAKER, alive, asked, files, made, plan_of, plant, processes
+from making import KILL, MAKER, MORTAL_MAKER, alive, asked, files, made, plan_of, plant, processes
 
 from workbench.export.engine import ENGINES, Engine
 from workbench.export.plan import Plan
@@ -16,7 +17,9 @@ from workbench.export.planning import make_plan
 from workbench.export.run import run_export
 
 NAMES = ENGINES.names()
-pytestmark = pytest.mark.parametrize("name", NAMES)
+pytestmark = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "ray" else ()) for name in NAMES]
+)
 PARTS = ["part-00000.txt", "part-00001.txt", "part-00003.txt", "part-00004.txt"]
 
 
@@ -47,6 +50,12 @@ def engine(name: str, request: pytest.FixtureRequest) -> Engine:
     return ENGINES.get(name)(maker=MAKER, workers=None if in_process else 2)
 
 
+@pytest.fixture
+def alone(engine: Engine) -> Engine:
+    """The same with one worker, where a second would only be one more to start."""
+    return engine if engine.workers is None else replace(engine, workers=1)
+
+
 def replaces(engine: Engine) -> bool:
     """Whether its workers are processes of their own, so that one can die without the engine."""
     return engine.workers is not None
@@ -73,33 +82,33 @@ def test_it_makes_each_part_once_and_ends_with_the_data(engine: Engine, tmp_path
         assert {text.rsplit(b" ", 1)[1] for text in files(plan).values()} == {b"1\n"}, "threads are those of the plan"
 
 
-def test_it_begins_nothing_more_when_stopped(engine: Engine, tmp_path: Path) -> None:
+def test_it_begins_nothing_more_when_stopped(alone: Engine, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, n=10**9)
     seen: list[int] = []
-    for outcome in engine.run(plan, count(), stopped=lambda: len(seen) >= 2):
+    for outcome in alone.run(plan, count(), stopped=lambda: len(seen) >= 2):
         seen.append(outcome.part)
-    assert 2 <= len(seen) <= 2 + (engine.workers or 1)
+    assert 2 <= len(seen) <= 2 + (alone.workers or 1)
     assert len(files(plan)) == len(seen)
-    assert list(engine.run(plan, count(50), stopped=lambda: True)) == []
+    assert list(alone.run(plan, count(50), stopped=lambda: True)) == []
     assert len(files(plan)) == len(seen)
 
 
-def test_it_ends_at_a_problem(engine: Engine, tmp_path: Path) -> None:
+def test_it_ends_at_a_problem(alone: Engine, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, n=10**9)
     plant(plan, "problem", 3)
-    outcomes = made(engine, plan, count())
+    outcomes = made(alone, plan, count())
     assert outcomes[3].problem == "The disk is full."
     assert {part for part, outcome in outcomes.items() if outcome.problem} == {3}
     assert {0, 1, 2} <= set(outcomes)
-    assert len(files(plan)) == len(outcomes) - 1 <= 3 + 2 * (engine.workers or 1)
+    assert len(files(plan)) == len(outcomes) - 1 <= 3 + 2 * (alone.workers or 1)
 
 
-def test_it_leaves_nobody_behind(engine: Engine, tmp_path: Path) -> None:
+def test_it_leaves_nobody_behind(alone: Engine, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, n=10**9)
-    run = engine.run(plan, count(), stopped=lambda: False)
+    run = alone.run(plan, count(), stopped=lambda: False)
     next(run)
     run.close()  # pyright: ignore[reportAttributeAccessIssue] - it is a generator
-    if replaces(engine):
+    if replaces(alone):
         end = time.monotonic() + 30
         while any(map(alive, processes(plan))):
             assert time.monotonic() < end
@@ -122,16 +131,16 @@ def test_a_worker_that_dies_is_replaced(engine: Engine, tmp_path: Path) -> None:
     assert [part for part, _ in asked(plan)].count(3) == 2
 
 
-def test_a_part_at_which_workers_die_is_given_up_and_told(engine: Engine, tmp_path: Path) -> None:
-    if not replaces(engine):
+def test_a_part_at_which_workers_die_is_given_up_and_told(alone: Engine, tmp_path: Path) -> None:
+    if not replaces(alone):
         pytest.skip("it makes parts in this very process")
     plan = plan_of(tmp_path)
     plant(plan, "kill", 0, times=2)
-    problem = made(engine, plan, [0])[0].problem
+    problem = made(alone, plan, [0])[0].problem
     assert problem.startswith("Part 0 (rows 1 to 4) was not made, because 2 workers died at it and the last ")
     assert "\n" not in problem
     # The fault is gone; whoever goes on makes it.
-    assert made(engine, plan, [0])[0].rows == 4
+    assert made(alone, plan, [0])[0].rows == 4
 
 
 def exported(checkpoint: Path, out: Path) -> Plan:
@@ -155,7 +164,7 @@ def written(out: Path) -> dict[str, bytes]:
     }
 
 
-def test_what_another_engine_began_it_finishes_byte_for_byte(
+def test_what_another_engine_began_it_finishes_byte_for_byte_though_a_worker_is_killed(
     engine: Engine, tiny_checkpoint: Path, tmp_path: Path, reference: dict[str, bytes]
 ) -> None:
     out = tmp_path / "thoughts.jsonl"
@@ -164,8 +173,10 @@ def test_what_another_engine_began_it_finishes_byte_for_byte(
     begun = run_export(plan, ENGINES.get("single")(), out, progress=done.append, cancelled=lambda: len(done) > 2)
     assert begun.status == "cancelled"
     assert 0 < begun.rows < 22
-    kind = ENGINES.get(engine.name)
-    finished = run_export(plan, kind(workers=engine.workers), out, resume=True)
+    if replaces(engine):
+        (plan.folder / KILL).touch()
+    finished = run_export(plan, replace(engine, maker=MORTAL_MAKER), out, resume=True)
+    assert not (plan.folder / KILL).exists()
     assert (finished.status, finished.rows) == ("complete", 22)
     assert finished.made == 22 - begun.rows
     assert written(out) == reference

@@ -77,6 +77,14 @@ def test_after_a_second_death_the_outcome_says_so(tmp_path: Path, fault: str, ho
     assert set(made(engine(1), plan, range(5))) == set(range(5))
 
 
+def test_what_is_the_inputs_fault_is_told_and_kills_nobody(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    plant(plan, "refuse", 1)
+    outcomes = made(engine(1), plan, range(5))
+    assert [outcome.problem for outcome in outcomes.values()] == ["", "The checkpoint cannot be used."]
+    assert len(processes(plan)) == 1
+
+
 def test_a_worker_that_dies_idle_is_nobodys_fault(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
 
