@@ -420,7 +420,7 @@ def test_parts_made_in_several_ways_are_told(rows: Path, tmp_path: Path, monkeyp
     assert (other["device"], other["versions"]) == ("cuda", {"torch": "99"})
 
 
-def test_the_engine_is_closed_when_a_part_fails(tmp_path: Path) -> None:
+def test_parts_that_were_begun_are_awaited_when_one_fails(tmp_path: Path) -> None:
     closed = []
 
     @dataclass(frozen=True, kw_only=True)
@@ -431,12 +431,19 @@ def test_the_engine_is_closed_when_a_part_fails(tmp_path: Path) -> None:
         def run(self, plan: Any, parts: Iterable[int], *, stopped: Callable[[], bool]) -> Iterator[Outcome]:
             try:
                 yield Outcome(part=0, rows=0, problem="The sky fell.")
+                yield Outcome(part=2, rows=0, problem="The sea rose.")
             finally:
-                closed.append(True)
+                closed.append(next(iter(parts)))
 
     with pytest.raises(ExportStopped, match=r"The sky fell\. Complete parts are kept in"):
         export(write_rows(tmp_path / "rows.jsonl", 3), tmp_path / "thoughts", engine=Failing())
-    assert closed == [True]
+    assert closed == [0]
+
+
+def test_what_an_engine_refuses_leaves_nothing_behind(rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="has one worker, not 2"):
+        export(rows, tmp_path / "thoughts", engine=SingleEngine(workers=2))
+    assert not (tmp_path / "thoughts").exists()
 
 
 @pytest.mark.slow

@@ -28,8 +28,8 @@ _EPILOG = """examples:
   thinkscope export rows.parquet --out thoughts --resume
   thinkscope export rows.jsonl --out /shared/thoughts --shard 3/16    (on the fourth of sixteen machines)
 
-exit codes: 0 all rows have their thought; 3 finished, but some rows failed, and their records say why; 2 it could not
-run; 130 interrupted, and --resume goes on.
+exit codes: 0 all rows have their thought; 3 finished, but some rows failed, and their records say why (0 under torchrun,
+which would take it for a crash); 2 it could not run, or not go on; 130 interrupted, and --resume goes on.
 """
 
 
@@ -135,7 +135,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"thinkscope: {plain(line)}\n")
     if summary.status == "cancelled":
         return _INTERRUPTED
-    return _SOME_FAILED if summary.failed else 0
+    # A launcher would take another code of one rank for a crash, and end the other ranks.
+    return _SOME_FAILED if summary.failed and not engine.shared else 0
 
 
 def _told(summary: "Summary") -> str:

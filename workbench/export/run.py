@@ -1,6 +1,6 @@
 """One run of an export, for the terminal and for the page: begin or go on, have the parts made, and close."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -59,41 +59,43 @@ def run_export(
     place = Place.of(out)
     plan = replace(plan, folder=place.folder, arrays=place.arrays_name)
     meter = Meter(plan, shard, progress)
+    complete: set[int] = set()
+    # What the engine refuses, it refuses before anything is written; it asks for parts only later.
+    outcomes = engine.run(plan, _missing(plan, shard, complete), stopped=cancelled)
     try:
         if not begin(plan, place, command, goes_on=resume or shard != WHOLE or engine.shared):
             clear(place)
             return _summary(plan, place, "complete", meter)
-        _make(plan, engine, shard, meter, cancelled)
+        for note in complete_parts(plan, export_id(plan)):
+            complete.add(note.part)
+            meter.count_earlier(note)
+        meter.tell()
+        _make(outcomes, plan, meter)
         return _summary(plan, place, _close(plan, place, command, cancelled), meter)
     except OSError as error:
         raise ExportStopped(f"{told(error, 'the export stopped')} {_kept(plan)}") from error
 
 
-def _make(plan: Plan, engine: Engine, shard: Shard, meter: Meter, cancelled: Callable[[], bool]) -> None:
-    complete = set()
-    for note in complete_parts(plan, export_id(plan)):
-        complete.add(note.part)
-        meter.count_earlier(note)
-    meter.tell()
-    with closing(_outcomes(engine, plan, _missing(plan, shard, complete), cancelled)) as outcomes:
-        for outcome in outcomes:
-            if outcome.problem:
-                raise ExportStopped(f"{outcome.problem} {_kept(plan)}")
-            if outcome.rows:
+def _make(outcomes: Iterator[Outcome], plan: Plan, meter: Meter) -> None:
+    problem = ""
+    with closing(_drawn(outcomes)) as drawn:
+        for outcome in drawn:
+            problem = problem or outcome.problem
+            if outcome.rows and not outcome.problem:
                 meter.add(outcome)
+    if problem:
+        raise ExportStopped(f"{problem} {_kept(plan)}")
 
 
-def _outcomes(
-    engine: Engine, plan: Plan, parts: Iterable[int], cancelled: Callable[[], bool]
-) -> Generator[Outcome, None, None]:
+def _drawn(outcomes: Iterator[Outcome]) -> Generator[Outcome, None, None]:
     # A generator, so that closing it closes whatever the engine returned.
-    yield from engine.run(plan, parts, stopped=cancelled)
+    yield from outcomes
 
 
-def _missing(plan: Plan, shard: Shard, complete: set[int]) -> Iterator[int]:
+def _missing(plan: Plan, shard: Shard, complete: Container[int]) -> Iterator[int]:
     total = n_parts(plan)
     numbers = count(shard.index, shard.of) if total is None else range(shard.index, total, shard.of)
-    return (part for part in numbers if part not in complete)
+    yield from (part for part in numbers if part not in complete)
 
 
 def _close(plan: Plan, place: Place, command: Sequence[str], cancelled: Callable[[], bool]) -> Status:
