@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.assets import bundled_checkpoints
-from workbench.evaluation.card import CARD, SHARES, card_text, percent, read_evaluations
+from workbench.evaluation.card import CARD, card_text, percent, read_evaluations
 from workbench.store import write_text_atomic
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- evaluation:begin -->", "<!-- evaluation:end -->"
+COLUMNS = ("thought_exact", "answer_exact", "hit_at_1", "swapped_thought_exact")
 HEAD = ("checkpoint", "split", "thought right", "answer right", "Hit@1", "control: swapped thought", "n")
 NONE = "No checkpoint with measurements is bundled yet."
 
@@ -46,7 +47,12 @@ def block(folders: list[Path]) -> str:
     for folder in folders:
         for split, held in read_evaluations(folder).items():
             rows.append(
-                (f"`{folder.name}`", split, *(percent(held[name]) for name in SHARES), str(held["hit_at_1"]["n"]))
+                (
+                    f"`{folder.name}`",
+                    split,
+                    *(percent(held[name]) if name in held else "-" for name in COLUMNS),
+                    str(held["hit_at_1"]["n"]),
+                )
             )
             commands.append(held["command"])
             candidates.add(held["n_candidates"])
@@ -61,7 +67,7 @@ def note(candidates: set[Any]) -> str:
         "With 95% bootstrap intervals; one without width means that all n samples were alike, and leaves about 3/n open. *Thought right*: every object in the decoded thought has the right place, size, "
         f"colour and shape, and none is missing or added. *Hit@1* is against {against} candidates. *Control*: the same as "
         "the first column, with the thought of another sample. *compositional*: pairs of colour and shape that never "
-        "occur in training. Measured by"
+        "occur in training. A checkpoint that writes no reasoning has a dash for what is read in it. Measured by"
     )
 
 

@@ -41,6 +41,8 @@ class Lens(ModelProbe):
 
     def measure(self, subject: Subject, model: ReadsVocabulary) -> ProbeResult:
         latents = subject.trace.latents
+        if not subject.trace.n_think:
+            raise BadInput("This model has no think tokens, so there is nothing to read as words.")
         if not latents.size:
             raise BadInput("This trace holds no latents; trace the sample again with latents kept.")
         n_layers, n_think, width = latents.shape

@@ -47,6 +47,8 @@ class EmbedderInfo:
     think_tokens: tuple[str, ...]
     contexts: tuple[Context, ...]
     """Decoder contexts the model was trained for; the first is the default. Empty when it cannot decode."""
+    tells: Literal["reasoning", "target"] = "reasoning"
+    """What a decoded thought is trained to say: the reasoning, or the text of the retrieval target."""
     max_tokens: int
     """Longest input sequence, tokens."""
     provenance: Provenance

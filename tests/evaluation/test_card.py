@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoints import write_tiny
 
 from workbench.assets import read_card
 from workbench.cli import main
 from workbench.errors import BadCheckpoint, BadInput
 from workbench.evaluation.card import CARD, EVALUATION, SHARES, card_text, read_evaluations, write_card
+from workbench.models.layout import no_think
 from workbench.recipes.config import TrainConfig, read_config
+
+REASONING = [name for name in SHARES if "target" not in name]
 
 
 def held(split: str, value: float = 0.5, command: str = "thinkscope evaluate x") -> dict[str, Any]:
     row = {"value": value, "low": value - 0.25, "high": value + 0.125, "n": 8}
     return {
-        **dict.fromkeys(SHARES, row),
+        **dict.fromkeys(REASONING, row),
         "n_candidates": 250,
         "chance_thought_exact": 0.001,
         "further": {},
@@ -50,7 +54,7 @@ def test_evaluate_writes_what_the_page_and_the_card_read(folder: Path, capsys: p
     printed = json.loads(capsys.readouterr().out)
     stored = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
     assert printed == stored
-    assert set(read_card(folder).metrics) == set(SHARES)
+    assert set(read_card(folder).metrics) == set(REASONING)
     assert (stored["split"], stored["compositional"]["split"]) == ("test", "compositional")
     assert stored["command"] == "thinkscope evaluate copy --data shapes --split test --n 3"
     assert stored["provenance"]["weights_sha256"]
@@ -67,7 +71,7 @@ def test_evaluate_of_one_split_writes_nothing(folder: Path, capsys: pytest.Captu
     assert main(["evaluate", str(folder), "--n", "2", "--device", "cpu", "--split", "validation", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["split"] == "validation"
-    assert all(set(printed[name]) == {"value", "low", "high", "n"} for name in SHARES)
+    assert all(set(printed[name]) == {"value", "low", "high", "n"} for name in REASONING)
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
@@ -75,8 +79,8 @@ def test_tables_hold_the_numbers(folder: Path) -> None:
     write_card(folder, {"test": held("test"), "compositional": held("compositional", 0.25)})
     assert read_evaluations(folder) == {"test": held("test"), "compositional": held("compositional", 0.25)}
     text = (folder / CARD).read_text(encoding="utf-8")
-    assert text.count("| 50.0% (25.0% to 62.5%) | 8 |") == len(SHARES) + 1
-    assert text.count("| 25.0% (0.0% to 37.5%) | 8 |") == len(SHARES) + 1
+    assert text.count("| 50.0% (25.0% to 62.5%) | 8 |") == len(REASONING) + 1
+    assert text.count("| 25.0% (0.0% to 37.5%) | 8 |") == len(REASONING) + 1
     assert "1,234,567 parameters" in text
     assert "250 candidates, so chance is 0.40%" in text
     assert f"| `model.safetensors` | {(folder / 'model.safetensors').stat().st_size:,} |" in text
@@ -115,6 +119,22 @@ def test_a_card_is_written_again_but_somebody_elses_is_not_lost(
     assert main(["evaluate", str(folder), "--n", "2", "--card"]) == 2
     assert "move it away" in capsys.readouterr().err
     assert (folder / CARD).read_text() == "my own notes"
+
+
+def test_a_card_of_a_model_that_does_not_think_says_so(
+    shapes_rows: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_tiny(tmp_path / "silent", shapes_rows[:8], layout=no_think())
+    assert main(["evaluate", str(folder), "--n", "3", "--device", "cpu", "--card"]) == 0
+    printed = capsys.readouterr().out
+    assert "hit_at_1 by task" in printed
+    assert "Not defined: thought_exact, answer_exact, swapped_thought_exact." in printed
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert "that does not think" in text
+    assert "Not defined: `thought_exact`" in text
+    assert "swapped thought lists" not in text
+    assert "then says nothing about the image" not in text
+    assert list(read_card(folder).metrics) == ["hit_at_1"]
 
 
 def test_refusals(folder: Path, tmp_path: Path) -> None:

@@ -2,16 +2,16 @@
 thought what chance gives."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from planted import planted_trace
 
 from workbench.data.readers.shapes import to_pair
 from workbench.data.shapes import ShapesConfig, make_sample
 from workbench.embedder import DecodesThoughts, Embedder, Keep
-from workbench.errors import BadInput, UnknownName, Unsupported
+from workbench.errors import BadInput, UnknownName
 from workbench.evaluation.shapes import evaluate_shapes
 from workbench.types import Context, DecodedThought, Encoded, Sample, TextScore, TokenTable, Trace
 
@@ -129,21 +129,31 @@ def test_refusals() -> None:
         evaluate_shapes(Oracle(), split="tset")
     with pytest.raises(BadInput, match="2 or more"):
         evaluate_shapes(Oracle(), n=1)
-    with pytest.raises(Unsupported, match="cannot write"):
-        evaluate_shapes(Mute())
 
 
-class Mute(Embedder):
-    """Embeds only."""
+def test_a_model_that_writes_nothing_is_measured_by_its_embedding() -> None:
+    silent = Oracle(wrong_targets=[3])
+    silent.info = replace(silent.info, contexts=())
+    report = evaluate_shapes(silent, n=N, batch=16)
+    assert set(report.metrics) == {"hit_at_1"}
+    assert report.metrics["hit_at_1"].value == pytest.approx(1 - 1 / N)
+    assert {name for rows in report.by_task.values() for name in rows} == {"hit_at_1"}
+    assert set(report.undefined) == {"thought_exact", "answer_exact", "swapped_thought_exact"}
+    assert all("writes no text" in reason for reason in report.undefined.values())
+    assert report.chance_thought_exact is None
 
-    def __init__(self) -> None:
-        self.info = planted_info()
 
-    def prepare(self, sample: Sample) -> Encoded:
-        raise NotImplementedError
-
-    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
-        return [planted_trace() for _ in batch]
-
-    def embed(self, batch: Sequence[Encoded]) -> np.ndarray:
-        raise NotImplementedError
+def test_thoughts_that_tell_the_target_are_compared_with_its_words() -> None:
+    samples = [make_sample(ShapesConfig(), "test", index) for index in range(N)]
+    teller = Oracle()
+    teller.info = replace(teller.info, tells="target")
+    for index, sample in enumerate(samples):
+        words = sample.target_text or sample.target_id.removeprefix("image:")
+        teller.reasoning[content(to_pair(sample).query)] = "something else" if index < 5 else words
+    report = evaluate_shapes(teller, n=N, batch=16)
+    assert report.metrics["target_exact"].value == pytest.approx(1 - 5 / N)
+    assert set(report.metrics) == {"hit_at_1", "target_exact", "swapped_target_exact", "token_log_probability"}
+    assert report.metrics["swapped_target_exact"].value <= report.chance_thought_exact + 0.1
+    assert all(set(rows) == {"hit_at_1", "target_exact"} for rows in report.by_task.values())
+    assert all("not a reasoning" in reason for reason in report.undefined.values())
+    assert any(sample.target_is_image for sample in samples[5:])

@@ -75,13 +75,23 @@ def run(args: argparse.Namespace) -> int:
 def _show(split: str, held: dict[str, Any]) -> None:
     from workbench.evaluation.card import SHARES
 
-    named = {name: held[name] for name in SHARES} | held["further"]
+    named = {name: held[name] for name in SHARES if name in held} | held["further"]
     rows = [(name, f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", str(i["n"])) for name, i in named.items()]
     write(table(rows, head=(f"{split}: measure", "value", "95% interval", "n")))
-    write(
-        f"\nHit@1 is against {held['n_candidates']} candidates; swapped thoughts list the right objects by chance "
-        f"in {held['chance_thought_exact']:.4f} of samples."
+    tasks = [
+        (task, f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", str(i["n"]))
+        for task, i in ((task, found["hit_at_1"]) for task, found in held["by_task"].items())
+    ]
+    write("\n" + table(tasks, head=("hit_at_1 by task", "value", "95% interval", "n")))
+    swapped = (
+        f"; swapped thoughts are right by chance in {held['chance_thought_exact']:.4f} of samples"
+        if "chance_thought_exact" in held
+        else ""
     )
+    write(f"\nHit@1 is against {held['n_candidates']} candidates{swapped}.")
+    for reason in dict.fromkeys(held.get("undefined", {}).values()):
+        names = [name for name, why in held["undefined"].items() if why == reason]
+        write(f"Not defined: {', '.join(names)}. {reason}")
 
 
 def _name(path: Path) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 from workbench.embedder import EmbedderInfo
 from workbench.errors import BadCheckpoint, BadInput
-from workbench.evaluation.shapes import ShapesReport
+from workbench.evaluation.card_words import by_chance, limits, undefined, way
+from workbench.evaluation.shapes import BY_TASK, ShapesReport
 from workbench.models.formats.native import MANIFEST, read_manifest
 from workbench.store import to_json, write_text_atomic
 
@@ -20,10 +21,13 @@ MARK = "<!-- written by `thinkscope evaluate --card`; the next evaluation replac
 SHARES: Mapping[str, str] = {
     "thought_exact": "every object in the decoded thought right (place, size, colour, shape), none missing or added",
     "answer_exact": "the answer in the decoded thought right, word for word",
+    "target_exact": "the decoded thought is the target's text, word for word (of an image, its caption)",
     "hit_at_1": "the right target nearest to the embedding",
     "swapped_thought_exact": "control: as the first row, with the thought of another sample",
+    "swapped_target_exact": "control: as the first row, with the thought of another sample",
 }
-"""The measures that every evaluation holds, and what each says."""
+"""The shares that an evaluation can hold, and what each says. Hit@1 is always there; the others where the model writes what
+they are about."""
 _SPLITS = {
     "test": "unseen scenes of the kind it was trained on",
     "compositional": "scenes with pairs of colour and shape that never occur in training",
@@ -32,15 +36,16 @@ _SPLITS = {
 
 
 def evaluation_json(report: ShapesReport, info: EmbedderInfo, *, data: str, command: str) -> dict[str, Any]:
-    """One evaluation as plain JSON values: the four shares at the top, each with its 95% bootstrap interval.
+    """One evaluation as plain JSON values: the shares at the top, each with its 95% bootstrap interval.
 
     What is not a share stands under `further`, because everything with an interval at the top is shown as per cent.
     """
     measures = {name: _interval(interval) for name, interval in report.metrics.items()}
     return {
-        **{name: measures.pop(name) for name in SHARES},
+        **{name: measures.pop(name) for name in SHARES if name in measures},
+        **({"undefined": report.undefined} if report.undefined else {}),
         "n_candidates": report.n_candidates,
-        "chance_thought_exact": report.chance_thought_exact,
+        **({} if report.chance_thought_exact is None else {"chance_thought_exact": report.chance_thought_exact}),
         "further": measures,
         "by_task": {
             task: {name: _interval(interval) for name, interval in rows.items()}
@@ -128,7 +133,7 @@ def card_text(folder: Path) -> str:
         _layout(manifest["layout"]),
         _training(manifest, settings),
         "## Measured quality\n\n" + "\n\n".join(_quality(split, held) for split, held in evaluations.items()),
-        _limits(backbone),
+        limits(manifest, backbone),
         _files(folder),
     )
     return "\n\n".join(sections) + "\n"
@@ -159,15 +164,7 @@ def _what(manifest: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, An
     layout = manifest["layout"]
     n_parameters = next((held["n_parameters"] for held in evaluations.values()), None)
     size = f" of {n_parameters:,} parameters" if n_parameters else ""
-    text = (
-        f"A `{manifest['family']}` model{size} that thinks before it embeds: after the query come "
-        f"{_count(len(layout['think_tokens']), 'learned think token')}, then {_count(len(layout['embed_tokens']), 'embed token')}. "
-        "The hidden states of the think tokens can be decoded as text by the model's own generation head; that of the "
-        "last embed token is the embedding."
-        if layout.get("pooling", "last") == "last"
-        else f"A `{manifest['family']}` model{size} with {len(layout['think_tokens'])} think tokens, whose embedding is "
-        f"the mean of {len(layout['embed_tokens'])} embed tokens."
-    )
+    text = f"A `{manifest['family']}` model{size} {way(layout)}"
     step, steps = manifest.get("step", 0), manifest.get("steps", 0)
     if 0 < step < steps:
         text += f" This is an early checkpoint, after {step} of {steps} steps, kept for comparison."
@@ -188,6 +185,8 @@ def _layout(layout: Mapping[str, Any]) -> str:
         "pooling of the embed tokens": layout.get("pooling", ""),
         "decoder contexts, default first": ", ".join(layout.get("contexts", ())) or "none",
     }
+    if layout.get("decoder", "backbone") != "backbone":
+        rows |= {"decoder": layout["decoder"], "what decoded thoughts tell": layout.get("tells", "")}
     return "## Layout\n\n" + _table(("what", "value"), rows.items())
 
 
@@ -215,52 +214,40 @@ def _toml(settings: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _quality(split: str, held: Mapping[str, Any]) -> str:
-    rows = [(name, meaning, percent(held[name]), str(held[name]["n"])) for name, meaning in SHARES.items()]
+    shares = [name for name in SHARES if name in held]
+    rows = [(name, SHARES[name], percent(held[name]), str(held[name]["n"])) for name in shares]
+    by_task = held["by_task"]
+    columns = [name for name in BY_TASK if any(name in found for found in by_task.values())]
     tasks = [
-        (
-            task,
-            *(percent(rows[name]) for name in ("thought_exact", "answer_exact", "hit_at_1")),
-            str(rows["hit_at_1"]["n"]),
-        )
-        for task, rows in held["by_task"].items()
+        (task, *(percent(found[name]) for name in columns), str(found["hit_at_1"]["n"]))
+        for task, found in by_task.items()
     ]
     return "\n\n".join(
         (
             f"### {split}: {_SPLITS.get(split, 'samples of this split')}",
             f"```\n{held['command']}\n```",
             _table(("measure", "what it says", "share (95% interval)", "n"), rows),
-            f"Hit@1 is against {held['n_candidates']} candidates, so chance is {1 / held['n_candidates']:.2%}. By chance a "
-            f"swapped thought lists the right objects in {held['chance_thought_exact']:.2%} of samples; a control far above "
-            "that would mean that the text does not come from the thought. Intervals are percentile bootstraps over samples; one "
+            f"Hit@1 is against {held['n_candidates']} candidates, so chance is {1 / held['n_candidates']:.2%}. {by_chance(held)}"
+            "Intervals are percentile bootstraps over samples; one "
             "without width only means that all n samples were alike, which leaves true shares of up to about 3/n open.",
-            _table(("task", "thought exact", "answer exact", "Hit@1", "n"), tasks),
+            *undefined(held),
+            _table(("task", *(_HEADS[name] for name in columns), "n"), tasks),
         )
     )
 
 
-def _limits(backbone: str) -> str:
-    reach = (
-        "It was measured on Shapes alone; how good it is on anything else is not known."
-        if backbone
-        else "It knows nothing but what is named above. On any other image or question it still writes a thought, which "
-        "then says nothing about the image."
-    )
-    return (
-        f"## Limits and intended use\n\n{reach} It is meant for trying the workbench and for calibrating its probes where "
-        "the truth is known, not for search or for decisions.\n\nA decoded thought is what the generation head writes from "
-        "the think tokens. That it is right does not show that the embedding was made from it. The text is the output of a "
-        "model: show it as text, never run it."
-    )
+_HEADS = {
+    "thought_exact": "thought exact",
+    "answer_exact": "answer exact",
+    "target_exact": "target exact",
+    "hit_at_1": "Hit@1",
+}
 
 
 def _files(folder: Path) -> str:
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CARD and path.name[0] != ".")
     rows = [(f"`{path.name}`", f"{path.stat().st_size:,}") for path in files]
     return "## Files\n\n" + _table(("file", "bytes"), rows)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _table(head: tuple[str, ...], rows: Any) -> str:

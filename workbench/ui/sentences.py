@@ -11,7 +11,9 @@ _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _METRICS = {
     "thought_exact": "thoughts with every object, colour, shape and place right",
     "answer_exact": "right answer in the thought",
+    "target_exact": "thoughts that tell the target word for word",
     "hit_at_1": "right candidate ranked first",
+    "swapped_target_exact": "control: right targets when another sample's thought is put in (should be near chance)",
     "swapped_thought_exact": "control: right thoughts when another sample's thought is put in (should be near chance)",
 }
 _STAGES = {

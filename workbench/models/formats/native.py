@@ -108,6 +108,7 @@ def _info(path: Path, backbone: Backbone, device: torch.device, dtype: torch.dty
         n_parameters=sum(parameter.numel() for parameter in backbone.model.parameters()),
         think_tokens=backbone.layout.think_tokens,
         contexts=backbone.layout.contexts,
+        tells=backbone.layout.tells,
         max_tokens=config.max_position_embeddings,
         provenance=Provenance(
             checkpoint=path.name,

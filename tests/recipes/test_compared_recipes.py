@@ -1,0 +1,335 @@
+"""no-think, explicit-cot and lame: what each learns from what, in which order, and that each writes and embeds as it was
+trained to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import SMALL_RUN
+from safetensors.torch import load_file
+
+from workbench.data.shapes import ShapesConfig, write_shapes
+from workbench.embedder import DecodesThoughts, Keep, ReadsVocabulary
+from workbench.errors import BadCheckpoint, BadInput, Unsupported
+from workbench.models.checkpoint import load_checkpoint
+from workbench.models.sequence import pack, visibility
+from workbench.probe import PROBES, Subject, missing
+from workbench.recipes.batches import Encoder
+from workbench.recipes.config import DataSettings, TrainConfig, read_config
+from workbench.recipes.dense import IGNORE
+from workbench.recipes.recipe import RECIPES
+from workbench.recipes.rows import read_training_rows, target_text
+from workbench.types import Sample
+
+NAMES = ("explicit-cot", "lame", "no-think")
+SMALL = (*SMALL_RUN, "optimiser.batch=6", "optimiser.warmup=2", "optimiser.steps=4", "optimiser.method=muon")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    write_shapes(folder, ShapesConfig(), "validation", 6)
+    return write_shapes(folder, ShapesConfig(), "train", 24)
+
+
+def configure(data: Path, folder: Path, *more: str) -> TrainConfig:
+    return read_config(None, [*SMALL, f"data.train={data}", f"output.folder={folder}", *more])
+
+
+def train(name: str, config: TrainConfig, *, resume: bool = False) -> Path:
+    return RECIPES.get(name)().train(config, resume=resume, report=lambda line: None)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    further = folder / "decoder.safetensors"
+    return load_file(folder / "model.safetensors") | (load_file(further) if further.is_file() else {})
+
+
+WHOLE = ("perception.steps=1", "lame.warmup=0.5", "lame.warmup_learns=text", "output.save_every=2")
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of each recipe, the checkpoint of a run of four steps. Read-only."""
+    folder = tmp_path_factory.mktemp("runs")
+    held_out = f"data.validation={data.parent / 'validation.jsonl'}"
+    return {name: train(name, configure(data, folder / name, held_out, *WHOLE)) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def models(finished: dict[str, Path]) -> dict[str, Any]:
+    return {name: load_checkpoint(path, device="cpu", dtype="float32") for name, path in finished.items()}
+
+
+def samples() -> list[Sample]:
+    texts = ("What is at the centre?", "Count the rings, please.")
+    return [Sample(id=text, text=text) for text in texts] + [Sample(id="d", text="a red ring", role="document")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    name: str, finished: dict[str, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.recipes import loop
+
+    def stop(run: Any, done: int, *rest: Any) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    config = configure(data, tmp_path / "run", *WHOLE)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop._Run, "_log", stop)
+        train(name, config)
+    again = weights(train(name, config, resume=True))
+    assert max((again[key] - value).abs().max().item() for key, value in weights(finished[name]).items()) < 1e-5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_log_holds_what_the_recipe_has(name: str, finished: dict[str, Path]) -> None:
+    log = [json.loads(line) for line in (finished[name].parent / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    writes = {"text", "token_accuracy", "thought_exact"}
+    for split in ("train", "validation"):
+        [*_, last] = [record for record in log if record["split"] == split]
+        assert {"loss", "contrastive", "batch_hit_at_1"} <= set(last)
+        assert (writes & set(last)) == (set() if name == "no-think" else writes)
+        assert all(np.isfinite(value) for value in last.values() if isinstance(value, float))
+
+
+def test_settings_that_have_nothing_to_act_on_are_not_kept(finished: dict[str, Path]) -> None:
+    said = {name: json.loads((path / "thinkscope.json").read_text())["config"] for name, path in finished.items()}
+    assert (said["no-think"]["model"]["think"], said["no-think"]["loss"]["text"]) == (0, 0.0)
+    assert said["explicit-cot"]["model"]["think"] == 0
+    assert said["lame"]["lame"]["warmup_learns"] == "text"
+    assert "lame" not in said["no-think"]
+    assert all("tower" not in config["perception"] for config in said.values())
+
+
+def test_no_think_embeds_and_refuses_what_needs_thoughts(models: dict[str, Any]) -> None:
+    model = models["no-think"]
+    assert not isinstance(model, DecodesThoughts)
+    traces = model.trace([model.prepare(sample) for sample in samples()])
+    assert [trace.n_think for trace in traces] == [0, 0, 0]
+    assert traces[0].stepwise.shape == (1, 32)
+    assert len(traces[0].knockout) == 0
+    assert "DecodesThoughts" in (missing(PROBES.get("decode"), model) or "")
+    lens: Any = PROBES.get("lens")()
+    with pytest.raises(BadInput, match="no think tokens"):
+        lens.measure(Subject(trace=traces[0]), model)
+    attention: Any = PROBES.get("attention")()
+    assert attention.measure(traces[0]).measures
+
+
+def test_explicit_reasoning_is_written_then_embedded(models: dict[str, Any]) -> None:
+    """The embedding equals one pass over query and written text; a document's is that of a pass without."""
+    model = models["explicit-cot"]
+    batch = [model.prepare(sample) for sample in samples()]
+    traces = model.trace(batch)
+    bare = model.trace(batch, Keep(latents=False, attention=False, edits=False))
+    embedded = model.embed(batch)
+    for trace, quick, vector in zip(traces, bare, embedded, strict=True):
+        np.testing.assert_allclose(quick.embedding, trace.embedding, atol=1e-5)
+        np.testing.assert_allclose(vector, trace.embedding, atol=1e-5)
+        np.testing.assert_allclose(trace.attention.sum(-1), 1, atol=1e-5)
+        assert trace.embed == len(trace.tokens.ids) - 1
+        assert trace.tokens.ids.tolist() == quick.tokens.ids.tolist()
+    thoughts = model.decode(traces)
+    ids = model._backbone.ids
+    for encoded, trace, thought in zip(batch[:2], traces[:2], thoughts[:2], strict=True):
+        written = [ids.start, *thought.token_ids, ids.end, *ids.embed]
+        assert trace.tokens.ids[len(encoded.inputs["prefix"].ids) :].tolist() == written
+        assert trace.tokens.kinds[-1] == "embed"
+    assert thoughts[2].text == ""
+    assert traces[2].tokens.ids.tolist() == batch[2].tokens.ids.tolist()
+
+
+def test_what_was_written_scores_as_it_was_written(models: dict[str, Any]) -> None:
+    model = models["explicit-cot"]
+    traces = model.trace([model.prepare(sample) for sample in samples()[:2]])
+    thoughts = model.decode(traces)
+    backbone = model._backbone
+    for trace, thought in zip(traces, thoughts, strict=True):
+        packed = pack([trace.continuation.prefix], backbone.ids, [torch.tensor(thought.token_ids)])
+        mask = visibility(packed, backbone.layout, "query_and_latents")
+        # The text straight behind the query: without the embed token that `pack` puts between.
+        kept = torch.tensor([i for i in range(packed.ids.shape[1]) if i != packed.embed.start])
+        positions = packed.positions[:, :, kept].clone()
+        positions[:, :, packed.embed.start :] -= 1
+        inputs = backbone.inputs(packed)[:, kept]
+        hidden = backbone.run(inputs, positions, torch.ones_like(mask[:, :, kept][..., kept]).tril())
+        readings = backbone.family.head(backbone.model)(hidden[0, packed.embed.start :]).log_softmax(-1)
+        expected = [readings[i, token].item() for i, token in enumerate(thought.token_ids)]
+        assert thought.log_probabilities == pytest.approx(expected, abs=1e-4)
+    cut = model.decode(traces, max_tokens=3)
+    assert [thought.finish for thought in cut] == ["length", "length"]
+    assert cut[0].token_ids == thoughts[0].token_ids[:3]
+    swapped = model.decode(traces, thoughts_from=traces[::-1])
+    assert [thought.text for thought in swapped] == [thought.text for thought in thoughts[::-1]]
+    drawn = model.decode(traces, temperature=2.0, max_tokens=4, seed=1)
+    assert drawn == model.decode(traces, temperature=2.0, max_tokens=4, seed=1)
+    own, other = model.score(traces, ["one ring", "one ring."])
+    assert own.tokens[-1] == other.tokens[-1] == "<|reason_end|>"
+    assert own.total == pytest.approx(model.score(traces[:1], ["one ring"])[0].total, abs=1e-4)
+
+
+def test_explicit_labels_stand_before_the_tokens_that_they_name(models: dict[str, Any], data: Path) -> None:
+    backbone = models["explicit-cot"]._backbone
+    rows = list(enumerate(read_training_rows(data)[:6]))
+    for most in (256, 9):
+        settings = DataSettings(max_reasoning_tokens=most)
+        encoder = Encoder(backbone.processor, backbone.ids, settings, data.parent, 0, text="reasoning_before")
+        batch = encoder(rows)
+        last, n_text = batch.queries.embed.start - 1, batch.labels.shape[1]
+        shown = batch.queries.ids[:, last - n_text + 1 : last + 1]
+        there = batch.labels != IGNORE
+        assert torch.equal(batch.labels[there], shown[there])
+        assert (batch.queries.ids[:, last] == backbone.ids.end).all()
+        assert bool((batch.labels == backbone.ids.end).any()) == (most == 256)
+
+
+def test_lame_tells_images_by_their_caption(data: Path, models: dict[str, Any]) -> None:
+    rows = read_training_rows(data)
+    backbone = models["lame"]._backbone
+    encoder = Encoder(backbone.processor, backbone.ids, DataSettings(), data.parent, 0, text="target_apart")
+    pictured = next(row for row in rows if row["target"]["images"])
+    [ids] = encoder([(0, pictured)]).labels.tolist()
+    caption = backbone.processor.tokenizer.decode(ids[:-1])
+    assert caption == pictured["target_id"].removeprefix("image:") == target_text(pictured)
+    assert target_text({"target": {"text": None, "images": ["x.png"]}, "target_id": "17"}) == ""
+    assert target_text({"target": {"images": ["x.png"], "caption": "a ring"}}) == "a ring"
+    wordless = {**pictured, "target_id": "17"}
+    assert encoder([(0, wordless)]).labels.shape == (1, 0)
+
+
+def test_lame_decodes_from_the_reason_tokens_alone(models: dict[str, Any]) -> None:
+    model = models["lame"]
+    assert model.info.tells == "target"
+    assert isinstance(model, ReadsVocabulary)
+    one, other, _ = model.trace([model.prepare(sample) for sample in samples()])
+    [own, swapped] = model.decode([one, other], max_tokens=6)
+    assert [thought.text for thought in model.decode([one], max_tokens=6, thoughts_from=[other])] == [swapped.text]
+    [score] = model.score([one], [own.text])
+    if own.finish == "length":
+        assert score.log_probabilities[:3] == pytest.approx(own.log_probabilities[:3], abs=1e-4)
+    assert model.vocabulary(one.latents[-1]).shape == (3, len(model._decoder.table))
+    with pytest.raises(Unsupported, match="only: latents_only"):
+        model.decode([one], context="query_and_latents")
+
+
+def test_lame_keeps_its_objectives_on_heads_of_their_own(models: dict[str, Any], data: Path) -> None:
+    """The contrastive loss does not touch the decoder, the text loss does not touch the embed token's row."""
+    from workbench.recipes.lame import LameStep
+
+    model = models["lame"]
+    backbone = model._backbone
+    step = LameStep(backbone, configure(data, Path("unused")), None)
+    encoder = Encoder(backbone.processor, backbone.ids, DataSettings(), data.parent, 0, text="target_apart")
+    batch = encoder(list(enumerate(read_training_rows(data)[:4])))
+    table = backbone.family.token_embedding(backbone.model).weight
+    step.requires_grad_(True)
+    try:
+        for part, decoder_moves in (("contrastive", False), ("text", True)):
+            step.weights = dict.fromkeys(step.weights, 0.0) | {part: 1.0}
+            step.zero_grad(set_to_none=True)
+            step(batch, "latents_only")["loss"].backward()
+            moved = sum(float(value.grad.abs().sum()) for value in step.decoder.parameters() if value.grad is not None)
+            assert (moved > 0) == decoder_moves
+            assert table.grad is not None
+            assert float(table.grad[list(backbone.ids.think)].abs().sum()) > 0
+            assert (float(table.grad[list(backbone.ids.embed)].abs().sum()) > 0) == (not decoder_moves)
+    finally:
+        step.zero_grad(set_to_none=True)
+        step.requires_grad_(False)
+
+
+@pytest.mark.parametrize("learns", ["bottleneck", "text"])
+def test_lame_warms_up_what_it_says(data: Path, tmp_path: Path, learns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In stage 1 nothing else moves; the first step of stage 2 moves all of it."""
+    from workbench.recipes import loop
+
+    seen: list[dict[str, torch.Tensor]] = []
+    one_step = loop._Run._step
+
+    def watched(run: Any, module: Any, plain: Any, *rest: Any) -> Any:
+        found = one_step(run, module, plain, *rest)
+        seen.append({name: value.detach().clone() for name, value in plain.named_parameters()})
+        return found
+
+    monkeypatch.setattr(loop._Run, "_step", watched)
+    more = (
+        "lame.warmup=0.5",
+        f"lame.warmup_learns={learns}",
+        "lame.warmup_contrastive=false",
+        "optimiser.method=adamw",
+    )
+    made = train("lame", configure(data, tmp_path / learns, *more))
+    before, warm, joint = seen[0], seen[1], seen[2]
+    moved = {name for name in before if not torch.equal(before[name], warm[name])}
+    table = next(name for name in before if "embed_tokens" in name and "decoder" not in name)
+    inner = {name for name in before if name.startswith("model.") and name != table}
+    vision = {name for name in inner if "visual" in name}
+    assert not moved & vision
+    assert {"decoder.projection.weight", table} <= moved
+    assert bool(moved & (inner - vision)) == (learns == "text")
+    rows = (before[table] != warm[table]).any(dim=1)
+    model: Any = load_checkpoint(made, device="cpu")
+    if learns == "bottleneck":
+        # Without the contrastive loss the embed token has no gradient either.
+        assert set(rows.nonzero()[:, 0].tolist()) == set(model._backbone.ids.think)
+    assert vision <= {name for name in before if not torch.equal(warm[name], joint[name])}
+
+
+@pytest.mark.parametrize("sees", ["query_and_reason", "reason_only"])
+def test_lame_embeds_from_what_it_says(data: Path, tmp_path: Path, sees: str) -> None:
+    more = (f"lame.embed_sees={sees}", "lame.projection=24", "optimiser.steps=1")
+    model: Any = load_checkpoint(train("lame", configure(data, tmp_path / sees, *more)), device="cpu")
+    [trace] = model.trace([model.prepare(samples()[0])])
+    on_query = trace.attention[:, :, -1, : trace.think.start].sum()
+    assert (on_query > 0) == (sees == "query_and_reason")
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("model.think=0", "needs reason tokens"),
+        ('model.contexts=["query_and_latents"]', "sees the reason tokens alone"),
+        ("lame.warmup=1.0", "must be a share"),
+    ],
+)
+def test_lame_refuses_settings_that_do_not_go_together(data: Path, tmp_path: Path, setting: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        train("lame", configure(data, tmp_path / "run", setting))
+
+
+def test_a_damaged_decoder_is_one_sentence(finished: dict[str, Path], tmp_path: Path) -> None:
+    import shutil
+
+    def spoil(name: str) -> Path:
+        return Path(shutil.copytree(finished["lame"], tmp_path / name))
+
+    gone, torn, other, wild = (spoil(name) for name in ("gone", "torn", "other", "wild"))
+    (gone / "decoder.safetensors").unlink()
+    (torn / "decoder.safetensors").write_bytes(b"no weights")
+    for folder, size in ((other, {"layers": 1}), (wild, {"layers": "two"})):
+        manifest = json.loads((folder / "thinkscope.json").read_text())
+        (folder / "thinkscope.json").write_text(json.dumps(manifest | {"decoder": size}))
+    sentences = {gone: "has no decoder", torn: "is damaged", other: "another decoder", wild: "no size of one"}
+    for folder, sentence in sentences.items():
+        with pytest.raises(BadCheckpoint, match=sentence) as told:
+            load_checkpoint(folder, device="cpu")
+        assert "\n" not in str(told.value)
+
+
+def test_a_tower_is_taken_from_another_run(finished: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    """The warm-up of one recipe serves another: the tower at step 0 is the other run's, the rest is not."""
+    source = finished["no-think"].parent
+    more = ("perception.steps=5", f"perception.tower={source}", "optimiser.steps=1", "model.freeze_vision_steps=1")
+    made = train("explicit-cot", configure(data, tmp_path / "run", *more))
+    theirs, mine = weights(finished["no-think"]), weights(made)
+    assert all(torch.equal(mine[name], value) for name, value in theirs.items() if "visual" in name)
+    assert any(not torch.equal(mine[name], value) for name, value in theirs.items() if "layers" in name)
+    for folder, sentence in ((tmp_path / "none", "holds no run"), (finished["no-think"], "another vision tower")):
+        with pytest.raises(BadInput, match=sentence):
+            train("explicit-cot", configure(data, tmp_path / "x", *more, f"perception.tower={folder}"))
