@@ -109,7 +109,7 @@ def test_it_leaves_nobody_behind(alone: Engine, tmp_path: Path) -> None:
     next(run)
     run.close()  # pyright: ignore[reportAttributeAccessIssue] - it is a generator
     if replaces(alone):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while any(map(alive, processes(plan))):
             assert time.monotonic() < end
             time.sleep(0.05)

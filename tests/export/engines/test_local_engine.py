@@ -25,9 +25,9 @@ def engine(workers: int = 2) -> LocalEngine:
 
 def until(what: object) -> None:
     assert callable(what)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not what():
-        assert time.monotonic() < end, "waited 20 seconds in vain"
+        assert time.monotonic() < end, "waited a minute in vain"
         time.sleep(0.02)
 
 
