@@ -123,6 +123,7 @@ class ExportShelf:
 
     def look(self, export: Export) -> None:
         """Note that a page still wants an export."""
+        export.left_at = None
         if export.state == "running":
             # A job that has ended meanwhile is not there to be looked at.
             with suppress(BadInput):

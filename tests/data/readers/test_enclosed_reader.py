@@ -7,6 +7,7 @@ import pytest
 from published import write_picture
 
 from workbench.data.reader import find_reader, read_pairs
+from workbench.data.readers import enclosed
 from workbench.data.readers.enclosed import choose_table
 from workbench.data.sifting import Report
 from workbench.errors import BadInput
@@ -77,3 +78,10 @@ def test_a_source_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     reader, source = find_reader(f"enclosed:{tmp_path / 'none'}")
     with pytest.raises(BadInput, match="is no folder"):
         next(reader.rows(source, split="test"))
+
+
+def test_a_table_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enclosed, "MAX_TABLE", 10)
+    (tmp_path / "queries.csv").write_text("query\nwhat is it ?\n")
+    with pytest.raises(BadInput, match="so cut it in two"):
+        list(read_pairs(f"enclosed:{tmp_path}"))

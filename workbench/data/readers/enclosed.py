@@ -13,6 +13,8 @@ from workbench.data.revision import hash_files
 from workbench.errors import BadInput
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
+MAX_TABLE = 50 * 2**20
+"""Bytes. A single line may be as long as the table, and reading it takes some ten times its length in memory."""
 
 
 @READERS.register("enclosed")
@@ -71,4 +73,9 @@ def _table(source: str, split: str) -> Path:
         for name in files
         if Path(name).suffix.lower() in ENDINGS
     )
-    return root / choose_table(list(names), split)
+    table = root / choose_table(list(names), split)
+    if (size := table.stat().st_size) > MAX_TABLE:
+        raise BadInput(
+            f"'{table.name}' is {size / 2**20:.0f} MB large; at most {MAX_TABLE // 2**20} MB, so cut it in two."
+        )
+    return table
