@@ -97,10 +97,11 @@ def read_points(
             tell(place / found, f"Reading latents: {place:,} of {found:,} samples")
         if place in wanted:
             gatherer.add(one, partial(arrays.read, file.parent, one))
-    plan, data = export.manifest["plan"], export.manifest["data"]
+    data = export.manifest["data"]
     points = gatherer.points(
         from_json(Provenance, export.manifest["provenance"]),
-        source={"data": str(plan.get("data", "")), "split": str(data["split"]), "revision": str(data["revision"])},
+        # Where the data lie is not in a manifest, so a sample cannot be opened again from here.
+        source={"split": str(data["split"]), "revision": str(data["revision"])},
         title=f"{data['title']} ({data['split']})",
         seconds=time.perf_counter() - begin,
     )
@@ -183,7 +184,7 @@ def _read_saved(folder: Path, *, of: Of, n: int | None, layer: int | None, limit
         gatherer.add_trace(traces[place])
     points = gatherer.points(
         traces[0].provenance,
-        source={"data": str(folder), "revision": traces[0].provenance.data_revision or ""},
+        source={"revision": traces[0].provenance.data_revision or ""},
         title=folder.name,
         seconds=time.perf_counter() - begin,
     )
