@@ -82,6 +82,10 @@ class Actors(Crew):
         self._deal()
         return settled
 
+    def withdraw(self) -> set[int]:
+        taken, self._waiting = set(self._waiting), []
+        return taken
+
     def dismiss(self) -> None:
         for actor in self._actors:
             self._ray.kill(actor.handle)
@@ -106,10 +110,12 @@ class Actors(Crew):
         except self._ray.exceptions.RayError as error:
             self._actors.remove(actor)
             self._ray.kill(actor.handle)
-            if part is None:
+            lost = _lost_machine(self._ray, error)
+            if part is not None:
+                return Settled(part=part, death=_manner(error, actor.machine), blamed=not lost)
+            if not lost:
                 self._miss(error)
-                return None
-            return Settled(part=part, death=_manner(error, actor.machine), blamed=not _lost_machine(self._ray, error))
+            return None
         if part is not None:
             return Settled(part=part, outcome=Outcome(**answer))
         actor.machine, seen = answer

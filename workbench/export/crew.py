@@ -40,6 +40,10 @@ class Crew(abc.ABC):
     def settle(self) -> list[Settled]:
         """Wait a moment, and return the begun parts that were made or whose worker died; perhaps none."""
 
+    def withdraw(self) -> set[int]:
+        """Take back the begun parts that no worker has in hand yet, and return them."""
+        return set()
+
     @abc.abstractmethod
     def dismiss(self) -> None:
         """End all workers now. Parts that are being made stay unwritten."""
@@ -63,6 +67,7 @@ def make_parts(crew: Crew, plan: Plan, parts: Iterable[int], *, stopped: Callabl
         while True:
             if stopped():
                 fresh, again = iter(()), []
+                begun -= crew.withdraw()
             while len(begun) < crew.size and (part := again.pop(0) if again else next(fresh, None)) is not None:
                 begun.add(part)
                 crew.begin(part)

@@ -22,7 +22,7 @@ FAREWELL = 5.0
 """Seconds that a worker whose input has closed is given to end by itself."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Process:
     """One worker process and what it is at."""
 

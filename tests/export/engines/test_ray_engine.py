@@ -128,6 +128,13 @@ def test_workers_that_find_no_place_hold_up_no_part(tmp_path: Path) -> None:
     assert sorted(ray.killed) == [0, 1, 2]
 
 
+def test_a_cluster_without_room_can_be_left(tmp_path: Path) -> None:
+    ray, plan = FakeRay(lost={0, 1}), plan_of(tmp_path)
+    asked = count()
+    assert list(make_parts(crew(ray, plan), plan, count(), stopped=lambda: next(asked) > 3)) == []
+    assert sorted(ray.killed) == [0, 1]
+
+
 @pytest.mark.parametrize("loss", [NODE_DIED, exceptions.ActorUnavailableError("the network is down", None)])
 def test_a_machine_that_is_lost_is_no_fault_of_the_part(tmp_path: Path, loss: Exception) -> None:
     ray = FakeRay()
