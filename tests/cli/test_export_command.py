@@ -84,7 +84,7 @@ def test_no_rows(rows: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pyte
         (["--part-rows", "0"], "part-rows is 0"),
         (["--with", "latents,lense"], "Did you mean 'lens'"),
         (["--context", "latents"], "Did you mean 'latents_only'"),
-        (["--engine", "loca"], "Did you mean 'local'"),
+        (["--engine", "locals"], "Did you mean 'local'"),
         (["--shard", "2/2"], "There is no shard 2/2"),
         (["--shard", "half"], "A shard is written i/n"),
         (["--workers", "3"], "has one worker, not 3"),

@@ -162,11 +162,17 @@ class SeenIds:
         self._names.execute("BEGIN")
 
     def add(self, name: str, row: int) -> int | None:
-        """Remember a name; return the row that had it before, or None."""
+        """Remember a name; return the row that had it before, or None. Raises BadInput when the disk is full."""
         # Bytes, since a name may hold half of a surrogate pair, which SQLite's text cannot.
         key = name.encode("utf-8", "surrogatepass")
-        if self._names.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (key, row)).rowcount:
-            return None
+        try:
+            if self._names.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (key, row)).rowcount:
+                return None
+        except sqlite3.OperationalError as error:
+            raise BadInput(
+                f"The names of the rows, kept to find repeated ones, have no room in the folder for temporary files ({error} "
+                f"at row {row}); free some space, or set SQLITE_TMPDIR to another folder."
+            ) from error
         return self._names.execute("SELECT row FROM names WHERE name = ?", (key,)).fetchone()[0]
 
     def __enter__(self) -> "SeenIds":

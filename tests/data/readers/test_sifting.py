@@ -171,3 +171,12 @@ def test_two_readers_that_could_mean_a_path_are_named(tmp_path: Path) -> None:
     (tmp_path / "test.parquet").write_bytes(b"")
     with pytest.raises(BadInput, match=r"write jsonl:.* or parquet:"):
         find_reader(str(tmp_path))
+
+
+def test_names_without_room_are_told() -> None:
+    with SeenIds() as seen:
+        seen._names.execute("COMMIT")
+        seen._names.execute("PRAGMA max_page_count = 4")
+        with pytest.raises(BadInput, match="no room in the folder for temporary files .* set SQLITE_TMPDIR"):
+            for row in range(10_000):
+                seen.add(f"name {row}", row)
