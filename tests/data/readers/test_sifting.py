@@ -177,6 +177,6 @@ def test_names_without_room_are_told() -> None:
     with SeenIds() as seen:
         seen._names.execute("COMMIT")
         seen._names.execute("PRAGMA max_page_count = 4")
-        with pytest.raises(BadInput, match="no room in the folder for temporary files .* set SQLITE_TMPDIR"):
+        with pytest.raises(BadInput, match=r"no room in the folder for temporary files .* set SQLITE_TMPDIR"):
             for row in range(10_000):
                 seen.add(f"name {row}", row)
