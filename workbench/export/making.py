@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from workbench.data.records import Pair, Row
+from workbench.data.sifting import make_pair
 from workbench.embedder import DecodesThoughts, Embedder, Keep
 from workbench.errors import BadInput, Unsupported
 from workbench.export.arrays import arrays_reference, trace_arrays
@@ -117,21 +118,16 @@ class Maker:
         )
 
     def _open(self, row: Row) -> _Entry:
-        if row.make is None:
-            return self._bad(row, row.problem)
         try:
-            pair = row.make()
+            pair = make_pair(row)
         except BadInput as error:
-            return self._bad(row, f"{row.where}: {error}", error)
+            if self._plan.on_error == "stop":
+                raise
+            return _Entry(row=row, error=str(error))
         try:
             return _Entry(row=row, pair=pair, length=self._model.length(pair.query))
         except (BadInput, Unsupported) as error:
             return _Entry(row=row, pair=pair, error=str(error))
-
-    def _bad(self, row: Row, reason: str, cause: BadInput | None = None) -> _Entry:
-        if self._plan.on_error == "stop":
-            raise BadInput(reason) from cause
-        return _Entry(row=row, error=reason)
 
     def _batches(self, entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
         waiting = sorted((e for e in entries if not e.error), key=lambda entry: (entry.length, entry.row.number))
@@ -205,7 +201,7 @@ class Maker:
         keep = Keep(attention="attention" in self._plan.extras, edits="knockout" in self._plan.extras)
         room = _POSITIONS_ON_GPU if self._on_gpu else _POSITIONS_ON_CPU
         traces: list[Trace] = []
-        for together in _cut(encoded, room):
+        for together in cut(encoded, room):
             traces += self._model.trace(together, keep)
         return traces
 
@@ -215,7 +211,7 @@ class Maker:
         return self._decoder.decode(traces, context=self._plan.context, max_tokens=self._plan.max_tokens)
 
 
-def _cut(encoded: Sequence[Encoded], room: int) -> Iterator[list[Encoded]]:
+def cut(encoded: Sequence[Encoded], room: int) -> Iterator[list[Encoded]]:
     """Runs of samples that, padded to their longest, have at most `room` positions; at least one sample each."""
     run: list[Encoded] = []
     longest = 0

@@ -52,7 +52,7 @@ def _told(model: ReadsVocabulary, read: Reading) -> list[dict[str, Any]]:
 def think_values(tokens: Sequence[str], words: Words | None) -> list[dict[str, Any]]:
     """The think tokens of a record, by their names, with what they read as at the last layer."""
     unread = {"words": [], "entropy": None}
-    last = [unread] * len(tokens) if words is None else words[-1]
+    last = words[-1] if words else [unread] * len(tokens)
     return [
         {"index": index, "token": plain(token)} | cell
         for index, (token, cell) in enumerate(zip(tokens, last, strict=True), start=1)
@@ -75,16 +75,19 @@ def lens_values(words: Words | None) -> list[dict[str, Any]] | None:
 def knockout_values(trace: Trace) -> dict[str, Any]:
     """How far the embedding turns when one think token is hidden from it: 1 - cosine, 0 for no change, 2 for opposite."""
     changes = _turned(trace.knockout, trace.embedding)
+    known = len(changes) > 0 and bool(np.isfinite(changes).all())
     return {
         "change": [number(change) for change in changes.tolist()],
-        "strongest": int(changes.argmax()) + 1 if len(changes) else None,
-        "largest": number(float(changes.max())) if len(changes) else None,
+        "strongest": int(changes.argmax()) + 1 if known else None,
+        "largest": number(float(changes.max())) if known else None,
         "all_hidden": number(float(_turned(trace.stepwise[:1], trace.embedding)[0])),
     }
 
 
 def _turned(changed: Float[np.ndarray, "n dim"], own: Float[np.ndarray, " dim"]) -> Float[np.ndarray, " n"]:
-    return 1 - stats.cosine(changed.astype(np.float64), own.astype(np.float64)[None])
+    turned = 1 - stats.cosine(changed.astype(np.float64), own.astype(np.float64)[None])
+    # The cosine of what has no length is 0; of what is not finite it is not known.
+    return np.where(np.isfinite(changed).all(axis=-1) & np.isfinite(own).all(), turned, np.nan)
 
 
 def checks_of(trace: Trace, thought: DecodedThought | None) -> list[dict[str, Any]]:

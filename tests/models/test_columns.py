@@ -1,0 +1,52 @@
+"""Columns hold what a concatenating cache would, through padding, growth and rows that leave."""
+
+import pytest
+import torch
+
+from workbench.models.columns import Columns
+from workbench.models.continuation import Continuation
+
+LAYERS, HEADS, WIDTH = 2, 3, 4
+
+
+def continuation(length: int, seed: int) -> Continuation:
+    drawn = torch.Generator().manual_seed(seed)
+    parts = [torch.randn(HEADS, length, WIDTH, generator=drawn) for _ in range(2 * LAYERS)]
+    return Continuation(
+        keys=tuple(parts[:LAYERS]), values=tuple(parts[LAYERS:]), n_query=length - 1, n_think=1, position=length
+    )
+
+
+@pytest.mark.parametrize("lengths", [[3, 3, 3, 3, 3], [3, 1, 5, 2, 4]])
+def test_columns_are_what_concatenation_gives(lengths: list[int]) -> None:
+    batch = [continuation(length, seed) for seed, length in enumerate(lengths)]
+    columns = Columns(batch)
+    # By row of the batch: what a layer's keys and values should be, without padding.
+    keys = {row: list(part.keys) for row, part in enumerate(batch)}
+    values = {row: list(part.values) for row, part in enumerate(batch)}
+    rows = list(range(len(batch)))
+    for step in range(150):
+        seen = columns.begin()
+        assert (seen is None) == (len(set(lengths)) == 1)
+        for layer in range(LAYERS):
+            new = torch.full((len(rows), HEADS, 1, WIDTH), float(step)) + torch.tensor(rows)[:, None, None, None]
+            told_keys, told_values = columns.update(new, -new, layer)
+            for place, row in enumerate(rows):
+                keys[row][layer] = torch.cat([keys[row][layer], new[place]], dim=1)
+                values[row][layer] = torch.cat([values[row][layer], -new[place]], dim=1)
+                n = keys[row][layer].shape[1]
+                torch.testing.assert_close(told_keys[place, :, -n:], keys[row][layer], rtol=0, atol=0)
+                torch.testing.assert_close(told_values[place, :, -n:], values[row][layer], rtol=0, atol=0)
+                if seen is not None:
+                    assert seen[place, 0, 0].tolist() == [False] * (told_keys.shape[2] - n) + [True] * n
+        if step in (10, 90):
+            order = columns.keep([1, 3, 4] if len(rows) == 5 else [0, 2])
+            rows = [rows[place] for place in order]
+    assert sorted(rows) == [3, 4]  # 1 left last, from between them
+
+
+def test_rows_move_only_into_gaps() -> None:
+    columns = Columns([continuation(2, seed) for seed in range(6)])
+    assert columns.keep([0, 2, 5]) == [0, 5, 2]
+    assert columns.keep([0, 1, 2]) == [0, 1, 2]
+    assert columns.keep([2]) == [2]
