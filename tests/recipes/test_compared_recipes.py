@@ -12,7 +12,7 @@ from checkpoints import SMALL_RUN
 from safetensors.torch import load_file
 
 from workbench.data.shapes import ShapesConfig, write_shapes
-from workbench.embedder import DecodesThoughts, Keep, ReadsVocabulary
+from workbench.embedder import DecodesThoughts, Keep
 from workbench.errors import BadCheckpoint, BadInput, Unsupported
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.sequence import pack, visibility
@@ -206,7 +206,7 @@ def test_lame_tells_images_by_their_caption(data: Path, models: dict[str, Any]) 
 def test_lame_decodes_from_the_reason_tokens_alone(models: dict[str, Any]) -> None:
     model = models["lame"]
     assert model.info.tells == "target"
-    assert isinstance(model, ReadsVocabulary)
+    assert missing(PROBES.get("lens"), model) is None
     one, other, _ = model.trace([model.prepare(sample) for sample in samples()])
     [own, swapped] = model.decode([one, other], max_tokens=6)
     assert [thought.text for thought in model.decode([one], max_tokens=6, thoughts_from=[other])] == [swapped.text]
