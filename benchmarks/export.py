@@ -44,7 +44,7 @@ def main() -> None:
     options.add_argument("--data", default="shapes")
     options.add_argument("--n", type=int, default=2000, help="samples (default: 2000)")
     options.add_argument("--part-rows", type=int, default=250)
-    options.add_argument("--batch", type=int, default=Plan.batch)
+    options.add_argument("--batch", type=int, default=64)
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:

@@ -57,6 +57,9 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
         self._backbone = backbone
         # The tokenizer keeps padding and truncation state while it runs; everything else here is stateless.
         self._encoding = threading.Lock()
+        # Asked for every position of every sample, and slow to ask of a tokenizer.
+        self._special = frozenset(backbone.processor.tokenizer.all_special_ids)
+        self._words: dict[int, str] = {}
 
     def prepare(self, sample: Sample) -> Encoded:
         prefix = self._encode(sample)
@@ -80,6 +83,11 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
             embed=length - 1,
         )
 
+    def length(self, sample: Sample) -> int:
+        with self._encoding:
+            length = self._backbone.processor.length(sample)
+        return length + self._backbone.layout.n_think + self._backbone.layout.n_embed
+
     def _encode(self, sample: Sample) -> Prefix:
         with self._encoding:
             return self._backbone.processor.encode(sample)
@@ -87,12 +95,11 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
     def _table(self, prefix: Prefix) -> TokenTable:
         backbone = self._backbone
         ids = [*prefix.ids.tolist(), *backbone.ids.think, *backbone.ids.embed]
-        special = set(backbone.processor.tokenizer.all_special_ids)
 
         def kind(identity: int) -> TokenKind:
             if identity == backbone.ids.image:
                 return "image"
-            return "control" if identity in special else "text"
+            return "control" if identity in self._special else "text"
 
         kinds: tuple[TokenKind, ...] = (
             *(kind(identity) for identity in prefix.ids.tolist()),
@@ -208,8 +215,11 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
         return as_array(head(backbone.family.final_norm(backbone.model)(states)))
 
     def words(self, ids: Int[np.ndarray, " n"]) -> list[str]:
-        tokenizer = self._backbone.processor.tokenizer
-        return [_visible(tokenizer.decode([int(i)], clean_up_tokenization_spaces=False)) for i in ids]
+        tokenizer, known = self._backbone.processor.tokenizer, self._words
+        asked = ids.tolist()
+        for identity in set(asked) - known.keys():
+            known[identity] = _visible(tokenizer.decode([identity], clean_up_tokenization_spaces=False))
+        return [known[identity] for identity in asked]
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         with self._encoding:

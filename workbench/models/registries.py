@@ -106,6 +106,10 @@ class Processor(abc.ABC):
     def encode(self, sample: Sample) -> "Prefix":
         """Everything before the think tokens. Raises BadInput."""
 
+    def length(self, sample: Sample) -> int:
+        """About how many tokens `encode` makes; a processor that can tell without opening images does. Raises BadInput."""
+        return len(self.encode(sample).ids)
+
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
         """What of the processing decides about numbers: patch and merge size, pixel limits, normalisation."""

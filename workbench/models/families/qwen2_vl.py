@@ -96,6 +96,15 @@ class Qwen2VLProcessor(Processor):
         positions, _ = mrope_positions([i == self._pad for i in ids], grids)
         return Prefix(ids=torch.tensor(ids), positions=positions, pixels=pixels, thw=thw, grids=grids, spans=spans)
 
+    def length(self, sample: Sample) -> int:
+        merged = self.images.merge_size**2
+        try:
+            visual = [self.images.get_number_of_image_patches(ref.height, ref.width) // merged for ref in sample.images]
+        except ValueError as error:
+            raise BadInput(f"An image of the sample '{sample.id}' cannot be cut into patches: {error}.") from error
+        # What the chat template adds is the same for all.
+        return sum(visual) + len(self.tokenizer(sample.text, add_special_tokens=False)["input_ids"])
+
     def _pixels(self, sample: Sample) -> tuple[Float[Tensor, "patches values"] | None, Int[Tensor, "images 3"]]:
         if not sample.images:
             return None, torch.zeros(0, 3, dtype=torch.long)
@@ -127,6 +136,15 @@ class Qwen2VLProcessor(Processor):
         self.images.save_pretrained(path)
 
 
+class _PatchProjection(torch.nn.Conv3d):
+    """A convolution over inputs as large as its kernel, which is a matrix product and several times faster as one."""
+
+    def forward(
+        self, input: Float[Tensor, "patches channels frames rows cols"]
+    ) -> Float[Tensor, "patches width 1 1 1"]:
+        return torch.nn.functional.linear(input.flatten(1), self.weight.flatten(1), self.bias)[..., None, None, None]
+
+
 @FAMILIES.register("qwen2_vl")
 @final
 class Qwen2VLFamily(Family):
@@ -151,6 +169,7 @@ class Qwen2VLFamily(Family):
         kinds = set(model.config.text_config.layer_types)
         if kinds != {"full_attention"}:
             raise BadCheckpoint(f"'{path.name}' uses {', '.join(sorted(kinds))} layers; only full attention is built.")
+        model.model.visual.patch_embed.proj.__class__ = _PatchProjection
         return model.to(device).eval()  # pyright: ignore[reportArgumentType] - transformers wraps `to`
 
     def load_processor(self, path: Path) -> Qwen2VLProcessor:
