@@ -94,19 +94,13 @@ def collect_points(
         Cancelled: when `cancelled` said so.
     """
     begin = time.perf_counter()
-    n_think = model.info.n_think
-    if of != "embedding":
-        if not n_think:
-            raise BadInput(f"'{model.info.name}' has no think tokens; map its embeddings, with --of embedding.")
-        layer = check_layer(layer, model.info.n_layers)
-    per_sample = n_think if of == "thoughts" else 1
+    layer, per_sample = _what(model, of, layer)
     source = _open(data, split, n, limit=limit, per_sample=per_sample, seed=seed)
     total = len(source.drawn.places)
     gatherer = Gatherer(of, layer, total)
     maker = Maker(_plan(data, split, source.info, of, model), model)
     pictured = set(np.random.default_rng(seed).permutation(total)[:THUMBNAILS].tolist()) if thumbnails else set()
-    rows = source.rows()
-    done = 0
+    rows, done = source.rows(), 0
     while part := list(islice(rows, PART)):
         if cancelled():
             raise Cancelled("The map was given up.")
@@ -119,11 +113,19 @@ def collect_points(
         title=f"{source.info.title} ({split})",
         seconds=time.perf_counter() - begin,
     )
-    told = source.drawn.note(per_sample, seed)
+    told = [source.drawn.note(per_sample, seed), *points.notes]
     if thumbnails and total > THUMBNAILS:
-        told += f"{' ' if told else ''}{THUMBNAILS:,} samples, drawn too, have a picture."
-    notes = (told, *points.notes) if told else points.notes
-    return replace(points, notes=notes, found=source.drawn.found * per_sample)
+        told.append(f"{THUMBNAILS:,} of the samples, drawn too, have a picture.")
+    return replace(points, notes=tuple(filter(None, told)), found=source.drawn.found * per_sample)
+
+
+def _what(model: Embedder, of: Of, layer: int | None) -> tuple[int | None, int]:
+    """The layer, and how many points each sample has."""
+    if of == "embedding":
+        return None, 1
+    if not model.info.n_think:
+        raise BadInput(f"'{model.info.name}' has no think tokens; map its embeddings, with --of embedding.")
+    return check_layer(layer, model.info.n_layers), model.info.n_think if of == "thoughts" else 1
 
 
 @dataclass(slots=True)
