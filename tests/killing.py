@@ -120,30 +120,43 @@ def kill_at_random(folder: Path, checkpoint: str) -> dict[str, Any]:
     model = part.load_checkpoint(checkpoint, device="cpu", dtype="float32")
     part.load_checkpoint = lambda *_, **__: model
 
-    def run(out: Path, resume: bool = False, parquet: bool = True) -> None:
+    def run(out: Path, parquet: bool, resume: bool = False) -> None:
         settings = {"n": 8, "extras": ("latents", "lens"), "parquet": parquet, "device": "cpu", "dtype": "float32"}
         plan = make_plan("shapes", checkpoint, out, part_rows=3, max_tokens=3, batch=3, **settings)  # pyright: ignore[reportArgumentType]
         run_export(plan, SingleEngine(), out, resume=resume)
 
-    # What is lazily made is made here, so that a child's time is the export's. Without Parquet, whose threads end in a fork.
-    run(folder / "warm.jsonl", parquet=False)
-    (folder / "whole").mkdir()
-    start = time.monotonic()
-    assert in_child(lambda: run(folder / "whole" / "thoughts.jsonl"))
-    seconds = time.monotonic() - start
-    expected = quick.tree(folder / "whole")
+    # What is lazily made is made here, so that a child's time is the export's.
+    expected, seconds = {}, {}
+    for parquet in (False, True):
+        out = folder / f"whole-{parquet}" / "thoughts.jsonl"
+        out.parent.mkdir()
+        start = time.monotonic()
+        finish(out, parquet, run)
+        seconds[parquet] = time.monotonic() - start
+        expected[parquet] = quick.tree(out.parent)
     dice = random.Random(0)
-    killed = 0
-    for number in range(RANDOM_KILLS):
-        place = folder / str(number)
-        place.mkdir()
-        out = place / "thoughts.jsonl"
-        killed += not in_child(lambda out=out: run(out), kill_after=dice.uniform(0, seconds))
-        check_halves(place, expected)
-        assert in_child(lambda out=out: run(out, resume=True))
-        assert quick.tree(place) == expected, f"differs after kill {number}"
-    lines = expected["thoughts.jsonl"].decode().splitlines()
-    return {"runs": RANDOM_KILLS, "killed": killed, "seconds": seconds, "records": len(lines)}
+    killed = runs = 0
+    while killed < RANDOM_KILLS:
+        assert runs < 10 * RANDOM_KILLS, f"only {killed} of {runs} runs lived long enough to be killed"
+        parquet = runs % 5 == 0
+        out = folder / str(runs) / "thoughts.jsonl"
+        out.parent.mkdir()
+        after = dice.uniform(0, seconds[parquet])
+        killed += not in_child(lambda out=out, parquet=parquet: run(out, parquet), kill_after=after)
+        check_halves(out.parent, expected[parquet])
+        finish(out, parquet, run, resume=True)
+        assert quick.tree(out.parent) == expected[parquet], f"differs after kill {runs}"
+        runs += 1
+    lines = expected[True]["thoughts.jsonl"].decode().splitlines()
+    return {"runs": runs, "killed": killed, "records": len(lines)}
+
+
+def finish(out: Path, parquet: bool, run: Callable[..., None], **settings: Any) -> None:
+    """Run to the end; with Parquet in a child, since threads of pyarrow here would be missing in every later child."""
+    if parquet:
+        assert in_child(lambda: run(out, parquet, **settings))
+    else:
+        run(out, parquet, **settings)
 
 
 if __name__ == "__main__":

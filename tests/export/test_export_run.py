@@ -462,6 +462,4 @@ def test_killed_before_any_step_it_is_gone_on_with(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_at_random_moments_it_is_gone_on_with(tmp_path: Path, tiny_checkpoint: Path) -> None:
     found = killed(tmp_path, tiny_checkpoint)
-    assert (found["runs"], found["records"]) == (50, 8)
-    # Some come to their end first, as the machine has its moods.
-    assert found["killed"] > 25
+    assert (found["killed"], found["records"]) == (50, 8)
