@@ -30,12 +30,14 @@ def one() -> LatentMap:
 
 def show(page: Any, folder: Path, latent_map: LatentMap, query: str = "") -> None:
     (folder / "map.html").write_text(map_html(latent_map), encoding="utf-8")
-    page.goto(f"{(folder / 'map.html').as_uri()}{query}")
-    page.locator(".mp-root[data-ready]").wait_for(timeout=30_000)
+    # Shaders are compiled by software, which takes its time on a busy machine.
+    page.set_default_timeout(120_000)
+    page.goto(f"{(folder / 'map.html').as_uri()}{query}", wait_until="commit")
+    page.locator(".mp-root[data-ready]").wait_for()
 
 
 def says(page: Any, sentence: str) -> None:
-    page.get_by_test_id("selection-says").get_by_text(sentence).wait_for(timeout=10_000)
+    page.get_by_test_id("selection-says").get_by_text(sentence).wait_for()
 
 
 def drag(page: Any, corners: list[tuple[float, float]]) -> None:
@@ -109,8 +111,8 @@ def test_colours_clicks_keys_and_projections(gl_page: Any, tmp_path: Path, one: 
     assert page.evaluate(PIXELS) != drawn
     legend = page.get_by_test_id("map-legend").inner_text()
     confidence = one.column("confidence").values
-    assert f"{np.nanmin(confidence):.3f}" in legend
-    assert f"{np.nanmax(confidence):.3f}".rstrip("0") in legend
+    assert f"{np.nanmin(confidence):.3g}" in legend
+    assert f"{np.nanmax(confidence):.3g}" in legend
     assert "1 point without a value" in legend
 
     page.get_by_test_id("map-colour").select_option("answer")

@@ -11,6 +11,7 @@ SAMPLES = 10
 
 @pytest.fixture
 def map_page(gl_page: Any, address: str) -> Any:
+    gl_page.set_default_timeout(120_000)
     open_map(gl_page, address)
     return gl_page
 
@@ -35,12 +36,12 @@ def order(page: Any, n: int | str = SAMPLES, of: str | None = None) -> None:
 
 def drawn(page: Any) -> None:
     """Wait for the last version: the bar is gone, and a map is there."""
-    page.locator(".mp-body[data-map]").wait_for(timeout=120_000)
-    page.locator("[data-testid=map-wait]").wait_for(state="hidden", timeout=120_000)
+    page.locator(".mp-body[data-map]").wait_for()
+    page.locator("[data-testid=map-wait]").wait_for(state="hidden")
 
 
 def says(page: Any, sentence: str) -> None:
-    page.get_by_test_id("selection-says").get_by_text(sentence).wait_for(timeout=20_000)
+    page.get_by_test_id("selection-says").get_by_text(sentence).wait_for()
 
 
 def test_from_a_data_set_to_a_sample_in_explore(map_page: Any) -> None:
@@ -76,7 +77,7 @@ def test_from_a_data_set_to_a_sample_in_explore(map_page: Any) -> None:
     says(page, "found for")
     page.get_by_test_id("selection-go").first.click()
     page.get_by_test_id("map-open").click()
-    page.get_by_test_id("thought").wait_for(timeout=120_000)
+    page.get_by_test_id("thought").wait_for()
     assert page.locator("#ts-query textarea").input_value() == query
     assert page.locator("#ts-image img").first.is_visible()
 
@@ -86,6 +87,7 @@ def test_nonsense_is_explained_and_two_tabs_keep_their_maps(map_page: Any, addre
     order(page, n=1)
     page.locator(".toast-wrap").get_by_text("The number of samples is 1, but must lie between 2").first.wait_for()
     other = page.context.new_page()
+    other.set_default_timeout(120_000)
     open_map(other, address)
     order(page, n=4, of="Embeddings")
     order(other, n=5, of="Embeddings")

@@ -211,8 +211,8 @@ class MapView {
     }
     this.visible = visible;
     this.overlay.set({ visible });
-    if (this.plot) await this.plot.filter(visible ? indicesOf(visible) : null);
     this.showCount();
+    if (this.plot) await this.plot.filter(visible ? indicesOf(visible) : null);
   }
 
   isVisible(point) {
@@ -244,12 +244,13 @@ class MapView {
 
   /** What was chosen here, for the view that comes after. */
   keep() {
-    return { projection: this.projection, column: this.column?.name, current: this.current, known: this.known, picked: this.picked, focused: document.activeElement === this.stage, n: this.data.n };
+    return { projection: this.projection, column: this.column?.name, current: this.current, known: this.known, picked: this.picked, mode: this.stage.dataset.mode, focused: document.activeElement === this.stage, n: this.data.n };
   }
 
   /** Take up what was chosen in an earlier version of the same map, and go to the projection to be shown. */
   async restore(before) {
     const same = before.n === this.data.n;
+    this.setMode(before.mode);
     if (same) {
       this.known = before.known;
       this.source.view = this;

@@ -93,7 +93,7 @@ Object.assign(MapView.prototype, {
       if (takes) mine.delete(point);
       else mine.add(point);
     }
-    await this.select([...mine].sort((one, other) => one - other), how);
+    await this.select([...mine].sort((one, other) => one - other), mine.size ? how : "");
   },
 
   /** Select what lies in a drawn shape; the source says what that is. */

@@ -47,10 +47,11 @@ async function follow(order) {
     if (shown.order === order) found = await ask("look_map", { job: order.job, map: order.map });
   }
   if (shown.order !== order) return;
-  waiting.hidden = true;
-  shown.order = null;
   if (found.error) tell(found.error);
   else if (found.answer.version > shown.version) await paint(order, found.answer.version);
+  if (shown.order !== order) return;
+  waiting.hidden = true;
+  shown.order = null;
 }
 
 /** Show a version of a map. What was chosen in the version before stays, and its points move to their new places. */
