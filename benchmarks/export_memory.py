@@ -30,7 +30,7 @@ def main() -> None:
     for size in args.sizes:
         words = [sys.executable, __file__, "--one", str(size), "--checkpoint", args.checkpoint]
         words += ["--max-tokens", str(args.max_tokens), "--threads", str(args.threads)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
         found |= {f"{name} at {size}": value for name, value in json.loads(done.stdout).items()}
     emit(found, args.json)
 
