@@ -1,6 +1,7 @@
 """Exports of the page: from a zip to files, cancelled and gone on with, side by side, and gone with their tab."""
 
 import json
+import os
 import threading
 import time
 import zipfile
@@ -136,6 +137,7 @@ def test_cancelled_is_kept_downloaded_and_gone_on_with(desk: Desk, tmp_path: Pat
     cancel_export(desk, export.key)
     view = wait(desk, export)
     assert (view["state"], view["done"] + view["failed"], view["error"]) == ("cancelled", PART_ROWS, "")
+    assert view["rate"] > 0
     assert len(lines(export)) == PART_ROWS
     assert len(zipfile.ZipFile(make_file(export, "zip")["path"]).namelist()) == 2
 
@@ -265,6 +267,7 @@ def test_what_was_made_before_a_failure_is_kept(desk: Desk, tmp_path: Path) -> N
             for outcome in SingleEngine().run(plan, parts, stopped=stopped):
                 yield outcome
                 yield Outcome(part=1, rows=0, problem="The disk is full.")
+                return
 
     desk.exports.engine = Failing
     export = start_export(desk, asked(pack(tmp_path)), "tab")
@@ -295,3 +298,13 @@ def test_only_so_many_are_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> N
         made.append(start_export(desk, asked(n=1), tab))
         wait(desk, made[-1])
     assert [export.folder.exists() for export in made] == [False, True, True]
+
+
+def test_what_a_killed_app_left_goes_and_what_another_app_uses_stays(tmp_path: Path) -> None:
+    old, new = tmp_path / "exports" / "old", tmp_path / "exports" / "new"
+    for folder in (old, new):
+        (folder / "thoughts").mkdir(parents=True)
+    long_ago = time.time() - 2 * export_shelf.LEFTOVER
+    os.utime(old, (long_ago, long_ago))
+    ExportShelf(tmp_path)
+    assert (old.exists(), new.exists()) == (False, True)

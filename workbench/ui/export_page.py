@@ -44,7 +44,7 @@ def _place_inputs(desk: Desk) -> tuple[gr.File, gr.HTML, list[Any], gr.Button]:
     )
     split = gr.Dropdown(list(SPLITS), value="test", label="Split", allow_custom_value=True, elem_id="ts-export-split")
     upload = gr.File(
-        label="Instead: a zip of images with a CSV or JSONL",
+        label="Or a zip: images with CSV or JSONL",
         file_types=[".zip"],
         height=140,
         elem_id="ts-export-zip",

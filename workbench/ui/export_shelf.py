@@ -28,6 +28,8 @@ PATIENCE = 900.0
 """Seconds for which an export runs on although no page looks; browsers put hidden pages to sleep."""
 GRACE = 60.0
 """Seconds that an export outlives its tab."""
+LEFTOVER = 7 * 86_400.0
+"""Age in seconds of a folder that nobody can be using any more."""
 _BUSY = (
     f"{MAX_RUNNING} exports are running already, of all open pages together, each with a model of its own; start this one "
     "when one of them has ended."
@@ -92,6 +94,7 @@ class ExportShelf:
         """Who makes the parts: a process beside this one, so that the pages stay quick whatever it does or dies of."""
         self.jobs = Jobs(max_jobs=max_running, patience=PATIENCE, busy=_BUSY)
         atexit.register(self.close)
+        self._remove_old()
 
     def open(self, tab: str | None, order: ExportOrder) -> Export:
         """Make room for an export, in place of an older one of this tab, and of the oldest when there are too many.
@@ -166,6 +169,13 @@ class ExportShelf:
         for one in kept:
             self.drop(one)
             self.clear(one)
+
+    def _remove_old(self) -> None:
+        """Delete what an app that was killed left behind; other apps may be using the folder at the same time."""
+        for folder in self._folder.glob("*"):
+            with suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > LEFTOVER:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _drop_left(self) -> None:
         now = time.monotonic()

@@ -126,21 +126,21 @@ def _run(desk: Desk, export: Export, stop: Callable[[], bool]) -> None:
             export.doing = "Decoding thoughts"
             export.preview = export.preview or read_preview(export)
 
-    def run(cancelled: Callable[[], bool]) -> None:
+    def run(cancelled: Callable[[], bool], progress: Callable[[Any], None] | None = None) -> None:
         again = (export.out.with_suffix(".parts") / "manifest.json").exists()
         export.summary = run_export(
             plan,
             desk.exports.engine(),
             export.out,
             resume=again,
-            progress=hear,
+            progress=progress,
             cancelled=cancelled,
             command=order.command,
         )
 
     plan = export.plan
     try:
-        run(stop)
+        run(stop, hear)
     except (Cancelled, ExportStopped) as error:
         if not export.unwanted:
             # Nothing is made any more; what is complete is counted.
