@@ -52,9 +52,9 @@ def test_from_a_data_set_to_a_sample_in_explore(map_page: Any) -> None:
     assert page.get_by_test_id("map-reading").inner_text().strip()
 
     stage = page.get_by_test_id("map-stage")
+    page.get_by_test_id("mode-box").click()
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
-    page.get_by_test_id("mode-box").click()
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
