@@ -46,7 +46,7 @@ def make_points(n: int, dim: int, seed: int) -> Points:
 
 def main() -> None:
     """Make one map and print how long its steps took."""
-    options = parser(__doc__)
+    options = parser("Seconds to make a map of drawn vectors.")
     options.add_argument("--n", type=int, default=10_000)
     options.add_argument("--dim", type=int, default=1024)
     options.add_argument("--seed", type=int, default=0)

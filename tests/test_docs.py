@@ -21,7 +21,10 @@ PAGES = [
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "docs/design.md",
+        "docs/data.md",
+        "docs/export.md",
         "docs/extending.md",
+        "docs/map.md",
         "docs/scaling.md",
     )
 ]

@@ -49,9 +49,9 @@ def _crosses_odd(places: np.ndarray, polygon: Sequence[np.ndarray] | np.ndarray)
     x, y = places[:, 0].astype(np.float64), places[:, 1].astype(np.float64)
     odd = np.zeros(len(places), dtype=bool)
     ends = np.asarray(polygon, dtype=np.float64)
-    for (ax, ay), (bx, by) in zip(ends, np.roll(ends, 1, axis=0), strict=True):
-        if ay == by:
+    for (x1, y1), (x2, y2) in zip(ends, np.roll(ends, 1, axis=0), strict=True):
+        if y1 == y2:
             continue
-        spans = (ay > y) != (by > y)
-        odd ^= spans & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+        spans = (y1 > y) != (y2 > y)
+        odd ^= spans & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
     return odd

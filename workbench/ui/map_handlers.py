@@ -53,10 +53,10 @@ def fetch_samples(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
 def find_inside(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The points inside a polygon, in units of a projection, and the first samples of them."""
     latent_map, projection = desk.maps.get(asked.get("map")), asked.get("projection")
-    if not isinstance(projection, str) or projection not in latent_map.projections:
+    places = next((places for name, places in latent_map.projections.items() if name == projection), None)
+    if places is None:
         raise BadInput("There is no such projection of this map.")
-    polygon = _polygon(asked.get("polygon"))
-    return _listed(latent_map, points_inside(latent_map.projections[projection], polygon))
+    return _listed(latent_map, points_inside(places, _polygon(asked.get("polygon"))))
 
 
 def find_text(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _projection(given: object) -> ProjectionName:
 
 
 def _whole(value: object, what: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
         raise BadInput(f"{what} must be a whole number, not '{str(value)[:50]}'.")
     if not low <= value <= high:
         raise BadInput(f"{what} is {value:,.0f}, but must lie between {low:,} and {high:,}.")

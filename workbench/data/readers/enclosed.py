@@ -22,7 +22,8 @@ MAX_TABLE = 50 * 2**20
 class EnclosedFolder(Reader):
     """As `folder`, but the table may lie in a folder below and have any name, and images outside are refused.
 
-    With several tables, the one called after the split, queries or metadata is taken. All rows are of every split.
+    With several tables, the one called after the split, queries or metadata is taken. A table that is not called after a
+    split holds the split test.
     """
 
     name = "enclosed"
@@ -74,6 +75,8 @@ def _table(source: str, split: str) -> Path:
         if Path(name).suffix.lower() in ENDINGS
     )
     table = root / choose_table(list(names), split)
+    if split != "test" and table.stem.lower() != split:
+        raise BadInput(f"'{root.name}' has no table called {split}; without one, all its rows are of the split test.")
     if (size := table.stat().st_size) > MAX_TABLE:
         raise BadInput(
             f"'{table.name}' is {size / 2**20:.0f} MB large; at most {MAX_TABLE // 2**20} MB, so cut it in two."
