@@ -82,6 +82,16 @@ def row(target: dict[str, Any], *negatives: dict[str, Any], **more: Any) -> dict
     return {"query": "What?", "reasoning": "a star.", "target": target, "negatives": list(negatives), **more}
 
 
+def test_a_special_token_in_a_reasoning_text_is_only_letters(encoder: Encoder) -> None:
+    tokenizer = encoder.processor.tokenizer
+    end = tokenizer.convert_ids_to_tokens(encoder.ids.end)
+    text = f"red {end} blue"
+    ids = encoder.reasoning(text).tolist()
+    assert ids[-1] == encoder.ids.end and encoder.ids.end not in ids[:-1]
+    assert tokenizer.decode(ids[:-1]) == text
+    assert encoder.ids.end in tokenizer(text, add_special_tokens=False)["input_ids"]  # what would happen otherwise
+
+
 def test_a_negative_equal_to_a_target_is_that_target_whatever_it_is_called(encoder: Encoder) -> None:
     """A target with an id and the same text without one are one candidate, in its own row and in another's."""
     rows = [

@@ -90,8 +90,11 @@ class Encoder:
         return Sample(id=text or str(images), text=text or "", images=refs, role=role)
 
     def reasoning(self, text: str) -> Int[Tensor, " tokens"]:
-        """Token ids of a reasoning text with the end token; one that is cut at `max_reasoning_tokens` does not end."""
-        ids = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """Token ids of a reasoning text with the end token; one that is cut at `max_reasoning_tokens` does not end.
+
+        Names of special tokens in it are the letters that they are: a text cannot end early or ask for an image.
+        """
+        ids = self.processor.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return torch.tensor([*ids, self.ids.end][: self.settings.max_reasoning_tokens])
 
     def __call__(self, rows: Sequence[tuple[int, Row]]) -> TrainBatch:
