@@ -41,8 +41,8 @@ _FAILED = {
 def about_thought(result: ProbeResult) -> str:
     """What the decoder was allowed to see, in one sentence."""
     if str(result.measure("context").values) == "latents_only":
-        return "Written by the model's own generation head from the think tokens alone: it saw neither the image nor the question."
-    return "Written by the model's own generation head from the think tokens and the whole input: it also saw the question and the image."
+        return "Written by the model from the think tokens alone: what wrote it saw neither the image nor the question."
+    return "Written by the model with the whole input in view: what wrote it also saw the question and the image."
 
 
 def control(result: ProbeResult) -> dict[str, str] | None:
