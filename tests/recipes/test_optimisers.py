@@ -10,7 +10,7 @@ from workbench.models.backbone import Backbone
 from workbench.models.creation import SmallSize, give_layout, small_backbone, small_tokenizer
 from workbench.models.layout import tte_flash
 from workbench.recipes.adapters import Adapters
-from workbench.recipes.config import LossSettings, Method, OptimiserSettings
+from workbench.recipes.config import Method, OptimiserSettings, TrainConfig
 from workbench.recipes.dense import DenseLabels
 from workbench.recipes.optimisers import make_optimisers
 from workbench.recipes.perception import PerceptionHeads
@@ -30,7 +30,7 @@ def backbone() -> Backbone:
 
 def make(backbone: Backbone, method: Method, lora_rank: int = 0) -> tuple[nn.Module, list[Any]]:
     adapters = Adapters.attach(backbone, lora_rank)
-    module = TteFlashStep(backbone, LossSettings(), None if lora_rank else PerceptionHeads(16, LABELS))
+    module = TteFlashStep(backbone, TrainConfig(), None if lora_rank else PerceptionHeads(16, LABELS))
     settings = OptimiserSettings(method=method, vision_scale=0.4, weight_decay=0.02)
     return module, make_optimisers(backbone, module, settings, adapters.tables)
 

@@ -13,7 +13,7 @@ _EXAMPLES = """examples:
   thinkscope map shapes --n 500 --of thoughts --out map.html
   thinkscope map photos/ --checkpoint runs/mine/checkpoint --of embedding --out map.parquet
   thinkscope map shapes --n 500 --checkpoint tte-flash --checkpoint tte-flash-early --of pooled-thoughts --out two.html
-  thinkscope map thoughts.jsonl --of embedding --out map.html     (from thinkscope export --with embedding)
+  thinkscope map thoughts.jsonl --of embedding --out map.html     (an export that was made with embedding)
   thinkscope map map.parquet --out map.html                       (draw a map again)
 """
 
