@@ -5,14 +5,13 @@ python benchmarks/export_memory.py --json --sizes 1000 20000
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from _measure import emit, parser
+from _measure import emit, parser, peak_mib
 
 
 def main() -> None:
@@ -48,7 +47,7 @@ def measure(checkpoint: str, n: int, max_tokens: int, threads: int) -> dict[str,
         summary = run_export(plan, SingleEngine(), out)
         seconds = time.monotonic() - begun
         size = out.stat().st_size
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     return {"peak_mib": round(peak, 1), "rows": summary.rows, "seconds": round(seconds, 1), "mib_written": size / 2**20}
 
 

@@ -54,10 +54,11 @@ def main() -> None:
     image.write_bytes(data)
     begun = time.perf_counter()
     code = (
-        "import resource, sys\n"
+        "import sys\n"
+        "from _measure import peak_mib\n"
         "from workbench.cli import main\n"
         "code = main(sys.argv[1:])\n"
-        "sys.stderr.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024))\n"
+        "sys.stderr.write(str(peak_mib() / 1024))\n"
         "sys.exit(code)\n"
     )
     command = [str(image), "What is in this picture?", "--checkpoint", str(checkpoint), "--dtype", "bfloat16", "--json"]
@@ -66,7 +67,7 @@ def main() -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(args.threads)},
+        env={**os.environ, "OMP_NUM_THREADS": str(args.threads), "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     whole = time.perf_counter() - begun
     if done.returncode:
