@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from workbench import stats
-from workbench.attribution import Tick, quiet
+from workbench.attribution import Tick
 from workbench.embedder import Filling
 from workbench.perturbation import (
     SHARES,
@@ -20,6 +20,7 @@ from workbench.perturbation import (
     trace_curves,
 )
 from workbench.probe import Control, register_probe
+from workbench.stages import quiet
 from workbench.trust import MapCase, MapCheck
 from workbench.types import Check, Measure, ProbeResult
 from workbench.views import Bars, Lines, Note, Panel

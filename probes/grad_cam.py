@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
-from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
+from workbench.attribution import Attribution, AttributionProbe, Tick
 from workbench.embedder import Objective
 from workbench.probe import Control, register_probe
+from workbench.stages import quiet
 
 
 @register_probe

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 import numpy as np
 from jaxtyping import Float
 
-from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
+from workbench.attribution import Attribution, AttributionProbe, Tick
 from workbench.embedder import Objective
 from workbench.probe import Control, register_probe
+from workbench.stages import quiet
 
 if TYPE_CHECKING:
     from torch import Tensor

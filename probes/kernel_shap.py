@@ -7,9 +7,10 @@ from typing import Annotated, final
 import numpy as np
 from jaxtyping import Bool, Float
 
-from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
+from workbench.attribution import Attribution, AttributionProbe, Tick
 from workbench.embedder import Filling, Objective
 from workbench.probe import Control, register_probe
+from workbench.stages import quiet
 
 _SETS_A_BLOCK = 4
 """With fewer sets than this for each block the regression is not determined well enough to be shown."""

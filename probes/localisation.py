@@ -6,9 +6,10 @@ from typing import final
 import numpy as np
 
 from workbench import localising
-from workbench.attribution import Tick, quiet
+from workbench.attribution import Tick
 from workbench.errors import Unsupported
 from workbench.probe import register_probe
+from workbench.stages import quiet
 from workbench.trust import MapCase, MapCheck
 from workbench.types import Check, Measure, ProbeResult
 from workbench.views import Note, Panel, Table

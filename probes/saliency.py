@@ -5,9 +5,10 @@ from typing import final
 
 import numpy as np
 
-from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
+from workbench.attribution import Attribution, AttributionProbe, Tick
 from workbench.embedder import Objective
 from workbench.probe import register_probe
+from workbench.stages import quiet
 
 
 @register_probe

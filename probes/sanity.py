@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from workbench import stats
-from workbench.attribution import Tick, quiet
+from workbench.attribution import Tick
 from workbench.embedder import Differentiable, Randomisable, ReadsVocabulary
 from workbench.probe import Control, register_probe
+from workbench.stages import quiet
 from workbench.targets import EmbeddingTarget, Target, ThinkEffect, ThinkState, WordTarget
 from workbench.trust import MapCase, MapCheck
 from workbench.types import Check, Measure, ProbeResult

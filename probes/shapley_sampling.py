@@ -7,9 +7,10 @@ from typing import Annotated, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
+from workbench.attribution import Attribution, AttributionProbe, Tick
 from workbench.embedder import Filling, Objective
 from workbench.probe import Control, register_probe
+from workbench.stages import quiet
 
 
 @register_probe

@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from workbench import stats
-from workbench.attribution import Tick, quiet
+from workbench.attribution import Tick
 from workbench.images import open_image
 from workbench.perturbation import readable
 from workbench.probe import Control, register_probe
+from workbench.stages import quiet
 from workbench.trust import MapCase, MapCheck
 from workbench.types import Check, Encoded, ImageRef, Measure, ProbeResult
 from workbench.views import Bars, Note, Panel

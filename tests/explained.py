@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, final
 import numpy as np
 from planted import PlantedModel
 
-from workbench.attribution import Attribution, AttributionProbe, quiet
+from workbench.attribution import Attribution, AttributionProbe
 from workbench.embedder import Differentiable
 from workbench.errors import Unsupported
 from workbench.probe import Control
+from workbench.stages import quiet
 from workbench.trust import MapCase, MapCheck
 from workbench.types import Check, Measure, ProbeResult, Trace
 from workbench.views import Panel

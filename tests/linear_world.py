@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from workbench.attribution import Attribution, AttributionProbe, Tick, quiet
+from workbench.attribution import Attribution, AttributionProbe, Tick
 from workbench.embedder import Differentiable, Embedder, EmbedderInfo, Keep, Objective, Randomisable
 from workbench.images import open_image
 from workbench.samples import make_sample
+from workbench.stages import quiet
 from workbench.targets import Target, ThinkState
 from workbench.trust import MapCase, make_case
 from workbench.types import Encoded, PatchGrid, Provenance, Sample, TokenTable, Trace

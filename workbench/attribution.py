@@ -16,6 +16,7 @@ from jaxtyping import Float
 from workbench.embedder import Differentiable, Level, Objective
 from workbench.errors import Unsupported
 from workbench.probe import PROBES, Control, Probe
+from workbench.stages import quiet
 from workbench.types import Check, Measure, PatchGrid, ProbeResult, Trace
 from workbench.views import Note, Overlay, Panel
 
@@ -26,10 +27,6 @@ DEFAULT_METHOD = "integrated_gradients"
 _MAP = "attribution_image_"
 CONVERGED = 0.05
 """Largest completeness gap of a map that counts as converged, as a share of the value it explains."""
-
-
-def quiet(_share: float, _doing: str) -> None:
-    """A tick that nobody listens to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

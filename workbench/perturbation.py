@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from workbench import stats
-from workbench.attribution import Tick, quiet
+from workbench.attribution import Tick
 from workbench.embedder import Filling, Objective
+from workbench.stages import quiet
 from workbench.targets import Target, WordTarget
 from workbench.types import PatchGrid
 

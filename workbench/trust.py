@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from workbench.attribution import AttributionProbe, Tick, cells_of, quiet
+from workbench.attribution import AttributionProbe, Tick, cells_of
 from workbench.embedder import Differentiable, Level, Objective
 from workbench.errors import Unsupported
 from workbench.probe import Probe
+from workbench.stages import quiet
 from workbench.targets import Target
 from workbench.types import Check, Context, Encoded, Measure, ProbeResult, Trace
 

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from workbench import runner
-from workbench.attribution import Attribution, AttributionProbe, quiet
+from workbench.attribution import Attribution, AttributionProbe
 from workbench.cli import main
 from workbench.embedder import DecodesThoughts
 from workbench.probe import PROBES
 from workbench.runner import Session
+from workbench.stages import quiet
 
 
 @final

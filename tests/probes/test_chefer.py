@@ -7,7 +7,7 @@ import torch
 from objectives import mixed_objective
 
 from probes.chefer import Chefer
-from workbench.attribution import quiet
+from workbench.stages import quiet
 
 
 def dense(objective: Any) -> np.ndarray:

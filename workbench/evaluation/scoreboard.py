@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from workbench.attribution import AttributionProbe, methods, quiet
+from workbench.attribution import AttributionProbe, methods
 from workbench.embedder import Differentiable, Embedder, Filling, Level
 from workbench.errors import BadInput, UnknownName, Unsupported
 from workbench.evaluation.known_maps import KINDS, KnownSample
@@ -29,6 +29,7 @@ from workbench.perturbation import (
     values_filled,
 )
 from workbench.probe import missing
+from workbench.stages import quiet
 from workbench.stats import Interval, area_under, bootstrap_interval
 from workbench.types import Provenance
 
