@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from workbench.attribution import Attribution, AttributionProbe, Tick
 from workbench.embedder import Objective
@@ -15,8 +16,9 @@ from workbench.stages import quiet
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LEVELS = (7, 15, 31, 63, 127, 255)
-"""Counts of steps that are tried one after the other; the places of each are among those of the next."""
+
+_Found = tuple[Float[np.ndarray, "targets cells"], Int[np.ndarray, " targets"], int]
+"""Relevances, steps of each target, and places that were read."""
 
 
 @register_probe
@@ -26,10 +28,11 @@ class IntegratedGradients(AttributionProbe):
     """The integral of (sample - baseline) x gradient along the straight way between them.
 
     Units: the target's own. Relevances sum to the target less its value at the baseline, but for the completeness gap,
-    which is measured for each target. Steps go from 7 to 15, 31 and so on until every target's gap is within the
-    tolerance: by Fejer's second rule, whose steps stay when they are doubled. Targets that are there already cost nothing
-    more. With tolerance 0 all steps are taken at once, by Gauss-Legendre quadrature as in Captum. Memory: the graph of at most 1,024 visual tokens or patches at a time (or of one copy
-    of the sample), and one gradient.
+    which is measured for each target. The way is read in sections; a target's value at their ends says how far each section
+    is off, and only those that are off are read more closely (`workbench/refinement.py`), until the gap, and the root of the
+    sections' squared errors, are within the tolerance. With tolerance 0, or fewer than 4 steps, all steps are taken at once,
+    by Gauss-Legendre quadrature as in Captum. Memory: the graph of at most 1,024 visual tokens or patches at a time (or of
+    one copy of the sample), one gradient, and one map for each target and step.
 
     It misleads where the baseline is itself something the model reads: a map tells what the sample has more than its
     baseline, so a black object on a black baseline is invisible. Zeros are not offered, because Qwen2-VL's vision tower
@@ -38,7 +41,7 @@ class IntegratedGradients(AttributionProbe):
 
     name = "integrated_gradients"
     title = "Integrated gradients"
-    version = 1
+    version = 2
     reference = "Sundararajan et al., arXiv 1703.01365; noise baselines: Erion et al., arXiv 1906.10670"
     signed = True
     complete = True
@@ -56,55 +59,67 @@ class IntegratedGradients(AttributionProbe):
 
     def attribute(self, objective: Objective, tick: Tick = quiet) -> Attribution:
         from workbench.gradients import completeness_gap, starting_points
-        from workbench.quadrature import fejer, gauss
+        from workbench.refinement import SECTIONS
 
         starts = starting_points(objective, self.baseline, self.draws, self.seed)
-        value = objective(objective.features[None])[0].double().cpu().numpy()
-        base = objective(starts).double().mean(0).cpu().numpy()
-        n_targets = len(objective.targets)
-        gap, steps = np.full(n_targets, np.inf), np.zeros(n_targets, dtype=np.int64)
-        relevance = np.zeros((n_targets, len(objective.columns)))
-        left, known, passes = np.arange(n_targets), {}, 0
-        for n_steps in self._levels():
-            shares, weights = (gauss if self.tolerance == 0 else fejer)(n_steps)
-            fresh = [share for share in shares if _key(share) not in known]
-            doing = f"{n_steps} steps for {len(left)} of {n_targets} targets"
-            begun, whole = (n_steps - len(fresh)) / self.steps, len(fresh) / self.steps
-            found = _walk(
-                objective, starts, fresh, left.tolist(), lambda s, b=begun, w=whole, d=doing: tick(b + w * s, d)
-            )
-            known |= {_key(share): found[:, number] for number, share in enumerate(fresh)}
-            passes += len(fresh) * len(starts)
-            steps[left] = n_steps
-            relevance[left] = sum(weight * known[_key(share)] for share, weight in zip(shares, weights, strict=True))
-            gap[left] = completeness_gap(relevance[left].sum(axis=1), value[left], base[left])
-            open_ = gap[left] > self.tolerance
-            left, known = left[open_], {key: rows[open_] for key, rows in known.items()}
-            if not len(left):
-                break
+        at_once = self.tolerance == 0 or self.steps < SECTIONS
+        values = _values(objective, starts, 1 if at_once else SECTIONS)
+        read = self._read_at_once if at_once else self._refine
+        relevance, steps, places = read(objective, starts, values, tick)
         taken = ", ".join(f"{n} for {(steps == n).sum()}" for n in np.unique(steps))
         return Attribution(
             relevance=relevance,
-            gap=gap,
-            baseline=base,
-            passes=passes + len(starts) + 1,
-            remarks=(f"steps: {taken} of {n_targets} targets",),
+            gap=completeness_gap(relevance.sum(axis=1), values[-1], values[0]),
+            baseline=values[0],
+            passes=(places + len(values) - 1) * len(starts) + 1,
+            remarks=(f"steps: {taken} of {len(steps)} targets",),
         )
 
-    def _levels(self) -> list[int]:
-        if self.tolerance == 0 or self.steps < _LEVELS[0]:
-            return [self.steps]
-        return [n for n in _LEVELS if n <= self.steps]
+    def _read_at_once(
+        self, objective: Objective, starts: "Tensor", values: Float[np.ndarray, "ends targets"], tick: Tick
+    ) -> _Found:
+        from workbench.quadrature import gauss
+
+        shares, weights = gauss(self.steps)
+        n_targets = values.shape[1]
+        doing = f"{self.steps} steps for {n_targets} targets"
+        found = _walk(objective, starts, shares, range(n_targets), lambda share: tick(share, doing))
+        return np.einsum("s,tsc->tc", weights, found), np.full(n_targets, self.steps), self.steps
+
+    def _refine(
+        self, objective: Objective, starts: "Tensor", values: Float[np.ndarray, "ends targets"], tick: Tick
+    ) -> _Found:
+        from workbench.gradients import LEAST_CHANGE
+        from workbench.refinement import Refinement
+
+        changes, cells = np.diff(values, axis=0).T, len(objective.columns)
+        way = Refinement(changes, n_cells=cells, tolerance=self.tolerance, most=self.steps, least=LEAST_CHANGE)
+        places = 0
+        for reading in way.readings():
+            n, done = len(reading.shares), float(way.steps.max()) / self.steps
+            doing = f"{n} more steps for {len(reading.targets)} of {len(changes)} targets"
+            tell: Callable[[float], None] = partial(_tell, tick, done, doing)
+            way.take(reading, _walk(objective, starts, reading.shares, reading.targets, tell))
+            places += n
+        return way.relevance, way.steps, places
 
 
-def _key(share: float) -> int:
-    return round(share * 2**40)
+def _tell(tick: Tick, done: float, doing: str, _share: float) -> None:
+    # How far a reading is says little: how many more there will be is not known.
+    tick(done, doing)
+
+
+def _values(objective: Objective, starts: "Tensor", sections: int) -> Float[np.ndarray, "ends targets"]:
+    """The targets at the ends of equal sections of the way, mean over the starts; the last is the sample itself."""
+    places = [starts + share * (objective.features - starts) for share in np.arange(sections) / sections]
+    before = [objective(place).double().mean(0).cpu().numpy() for place in places]
+    return np.stack([*before, objective(objective.features[None])[0].double().cpu().numpy()])
 
 
 def _walk(
     objective: Objective,
     starts: "Tensor",
-    shares: Sequence[float],
+    shares: Float[np.ndarray, " shares"],
     targets: Sequence[int],
     tell: Callable[[float], None],
 ) -> Float[np.ndarray, "targets shares cells"]:

@@ -27,8 +27,10 @@ from workbench.types import Context, Encoded, ImageRef, Sample
 
 BLUR = 12
 """The blurred image's radius is its longer side divided by this: no shape of a fifth of the image survives it."""
-TOKENS_AT_ONCE = 16_384
-"""Without gradients, longer batches are run in pieces of this many sequence positions."""
+TOKENS_AT_ONCE = {"cpu": 2_048}
+"""Without gradients, longer batches are run in pieces of this many sequence positions: on a CPU few enough that what passes from
+layer to layer stays in a core's cache (a third faster for small models), elsewhere `_TOKENS_AT_ONCE`."""
+_TOKENS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,8 @@ class BackboneObjective(Objective):
     def __call__(self, features: Float[Tensor, "batch units dim"]) -> Float[Tensor, "batch targets"]:
         if features.requires_grad and torch.is_grad_enabled():
             return self._values(features)
-        size = max(1, TOKENS_AT_ONCE // self._plan.ids.shape[1])
+        most = TOKENS_AT_ONCE.get(features.device.type, _TOKENS_AT_ONCE)
+        size = max(1, most // self._plan.ids.shape[1])
         with torch.no_grad():
             return torch.cat([self._values(part) for part in features.split(size)])
 
