@@ -77,6 +77,21 @@ def test_whether_targets_hinge_on_their_evidence_is_told(board: Board) -> None:
     assert shifted.hinging == {"words": 0.0, "embedding": 0.0}
 
 
+def test_the_pointing_game_is_parted_by_what_targets_hinge_on(board: Board) -> None:
+    hinging, other = board.rows[0].by_hinging
+    assert hinging is not None
+    assert hinging.value == 1
+    assert other is None
+    # The first target's evidence is put where nothing counts: the map is right to point elsewhere, and the part says so.
+    model = LinearModel(WEIGHTS)
+    away = np.stack([np.roll(TRUTH[0], 5), TRUTH[1]])
+    words = [replace(one, truth=away, kinds=("words", "words")) for one in known(model, 4)]
+    row, *_ = score_maps(model, {"perfect": METHODS["perfect"]}, known=words, n=4, data="toys").rows
+    assert [None if part is None else part.value for part in row.by_hinging] == [1.0, 0.0]
+    found = score_maps(model, {"perfect": METHODS["perfect"]}, known=words, n=4, data="toys")
+    assert "hits 1.000 (1.000 to 1.000); of the others, 0.000 (0.000 to 0.000)" in statement(found)
+
+
 def test_controls_score_by_chance(board: Board) -> None:
     assert {row.method for row in board.controls} == {"random maps", "centre map"}
     for row in board.controls:

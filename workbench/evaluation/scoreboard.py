@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from workbench.attribution import AttributionProbe, methods
 from workbench.embedder import Differentiable, Embedder, Filling, Level
@@ -34,6 +34,7 @@ from workbench.stats import Interval, area_under, bootstrap_interval
 from workbench.types import Provenance
 
 SCORES = ("pointing_game", "relevance_mass", "insertion", "deletion")
+_BY_HINGING = ("pointing_if_hinging", "pointing_if_not")
 RANDOM, CENTRE = "random maps", "centre map"
 FILLINGS: tuple[Filling, ...] = ("blur", "mean")
 N_RANDOM = 5
@@ -50,6 +51,8 @@ class BoardRow:
     target: str
     scores: Mapping[str, Interval | None]
     """By the names in `SCORES`; None where no sample could be scored."""
+    by_hinging: tuple[Interval | None, Interval | None] = (None, None)
+    """Pointing game of the targets that hinge on their evidence (`Board.hinging`), and of the others."""
     seconds_per_map: float
     """Time to attribute a sample's targets together, over how many they are."""
 
@@ -197,11 +200,13 @@ def _score_sample(
     counts = np.unique([0, *(count_at(share, n_cells) for share in SHARES), n_cells])
     by_fill = [trace_curves(objective, orders, counts, filling) for filling in FILLINGS]
     areas = {name: _mean_known([_normalised(curves, name) for curves in by_fill]) for name in ("insertion", "deletion")}
-    _note_hinges(tally, sample, objective, by_fill[-1].full)
+    hinges = _note_hinges(tally, sample, objective, by_fill[-1].full)
     for place, (name, relevance) in enumerate(maps.items()):
         own = np.arange(n_targets)
         faithful = {which: area[place * n_targets + own, own] for which, area in areas.items()}
-        _note(tally, name, sample, {**_located(relevance, sample.truth), **faithful})
+        located = _located(relevance, sample.truth)
+        by_hinging = dict(zip(_BY_HINGING, _parted(located["pointing_game"], hinges), strict=True))
+        _note(tally, name, sample, {**located, **by_hinging, **faithful})
     at = len(maps) * n_targets
     for name, rows, relevance in ((RANDOM, slice(at, at + N_RANDOM), 1 - drawn), (CENTRE, slice(-1, None), middle)):
         located = [_located(np.broadcast_to(one, sample.truth.shape), sample.truth) for one in relevance]
@@ -261,10 +266,20 @@ def _mean_known(areas: list[Float[np.ndarray, "orders targets"]]) -> Float[np.nd
     return np.where(count > 0, np.where(known, stacked, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
-def _note_hinges(tally: "_Tally", sample: KnownSample, objective: Any, full: Float[np.ndarray, " targets"]) -> None:
-    left = np.diagonal(values_filled(objective, touched(sample.truth), "mean"))
-    for kind, halved in zip(sample.kinds, left <= full / 2, strict=True):
-        tally.hinges[kind].append(bool(halved))
+def _note_hinges(
+    tally: "_Tally", sample: KnownSample, objective: Any, full: Float[np.ndarray, " targets"]
+) -> Bool[np.ndarray, " targets"]:
+    halved = np.diagonal(values_filled(objective, touched(sample.truth), "mean")) <= full / 2
+    for kind, hinges in zip(sample.kinds, halved, strict=True):
+        tally.hinges[kind].append(bool(hinges))
+    return halved
+
+
+def _parted(
+    values: Float[np.ndarray, " targets"], chosen: Bool[np.ndarray, " targets"]
+) -> tuple[Float[np.ndarray, " targets"], Float[np.ndarray, " targets"]]:
+    """The chosen values and the others, each with NaN in the other's places."""
+    return np.where(chosen, values, np.nan), np.where(chosen, np.nan, values)
 
 
 def _note(tally: _Tally, method: str, sample: KnownSample, found: Mapping[str, Float[np.ndarray, " targets"]]) -> None:
@@ -289,9 +304,17 @@ def _rows(tally: _Tally, names: Sequence[str] | Mapping[str, Any]) -> tuple[Boar
 
 def _row(tally: _Tally, name: str, kind: str) -> BoardRow:
     held, seconds = tally.scores[name, kind], tally.seconds.get((name, kind), [0.0])
-    scores: dict[str, Interval | None] = {}
-    for score in SCORES:
-        values = np.array([one[score] for one in held])
-        values = values[np.isfinite(values)]
-        scores[score] = bootstrap_interval(values, seed=BOOTSTRAP_SEED) if values.size else None
-    return BoardRow(method=name, target=kind, scores=scores, seconds_per_map=float(np.mean(seconds)))
+    hinging, other = (_interval(held, score) for score in _BY_HINGING)
+    return BoardRow(
+        method=name,
+        target=kind,
+        scores={score: _interval(held, score) for score in SCORES},
+        by_hinging=(hinging, other),
+        seconds_per_map=float(np.mean(seconds)),
+    )
+
+
+def _interval(held: Sequence[Mapping[str, float]], score: str) -> Interval | None:
+    values = np.array([one.get(score, np.nan) for one in held])
+    values = values[np.isfinite(values)]
+    return bootstrap_interval(values, seed=BOOTSTRAP_SEED) if values.size else None

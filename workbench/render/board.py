@@ -79,7 +79,7 @@ def statement(board: Board) -> str:
     said = f"Use {best} by default: its scores for words and embedding have the highest mean, {score:.3f}"
     if rest:
         said += f", before {rest[0][0]} with {rest[0][1]:.3f}"
-    return " ".join((said + ".", *_against_goals(board), *_against_chance(board, best)))
+    return " ".join((said + ".", *_against_goals(board), *_against_chance(board, best), *_by_hinging(board, best)))
 
 
 def reading(board: Board) -> str:
@@ -146,6 +146,16 @@ def _against_chance(board: Board, best: str) -> list[str]:
         f"Random maps hit {chance.value:.3f} for {kind}, {best} {hit.value:.3f}."
         for kind, hit, chance in pairs
         if hit is not None and chance is not None
+    ]
+
+
+def _by_hinging(board: Board, best: str) -> list[str]:
+    found = [(row.target, *row.by_hinging) for row in board.rows if row.method == best and row.target in GOALS]
+    return [
+        f"Of targets of {kind} that lose half their value when their object alone is filled, {best} hits {_share(hinging)}; of the "
+        f"others, {_share(other)}."
+        for kind, hinging, other in found
+        if hinging is not None and other is not None
     ]
 
 
