@@ -22,6 +22,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from workbench.models.one_query import attend_one, suits_one_query
+
 ATTENTION = "thinkscope"
 
 
@@ -31,7 +33,8 @@ class Capture:
 
     Args:
         n_main: columns of the sequence proper; later columns are copies of the embed tokens.
-        rows: columns whose attention is scored (think and embed tokens; the last columns of the sequence proper).
+        rows: columns whose attention is scored (think and embed tokens; the last columns of the sequence proper). Of the
+            last layer, only the states from here on are read; a stack may leave out those before them.
         main: mask of the sequence proper, None for plain causal.
         copies: mask of the copies over everything, None when there are none.
         cache: columns whose keys and values are kept, None for none.
@@ -61,19 +64,24 @@ class Capture:
     def attend(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
         """Attention output of one layer (batch seq heads width), taking what is asked for on the way."""
         n = self.n_main
+        left_out = key.shape[2] - query.shape[2]
         own_key, own_value = key[:, :, :n], value[:, :, :n]
+        main = self.main[:, :, left_out:] if self.main is not None else None
+        if left_out and main is None:
+            main = self._causal(slice(left_out, n), key.device)
         out, _ = sdpa_attention_forward(
-            module, query[:, :, :n], own_key, own_value, self.main, scaling=scaling, is_causal=self.main is None
+            module, query[:, :, : n - left_out], own_key, own_value, main, scaling=scaling, is_causal=main is None
         )
         if self.score:
-            self.attention.append(self._rows(query[:, :, self.rows], own_key, scaling))
+            rows = slice(self.rows.start - left_out, self.rows.stop - left_out)
+            self.attention.append(self._rows(query[:, :, rows], own_key, scaling))
         if self.cache is not None:
             self.keys.append(key[:, :, self.cache].detach().clone())
             self.values.append(value[:, :, self.cache].detach().clone())
         if self.copies is None:
             return out
         copied, _ = sdpa_attention_forward(
-            module, query[:, :, n:], key, value, self.copies, scaling=scaling, is_causal=False
+            module, query[:, :, n - left_out :], key, value, self.copies, scaling=scaling, is_causal=False
         )
         return torch.cat([out, copied], dim=1)
 
@@ -83,12 +91,12 @@ class Capture:
         grouped = query.reshape(batch, key.shape[1], groups, rows, width).float()
         scores = torch.einsum("bgqrd,bgnd->bgqrn", grouped, key.float()) * (scaling or width**-0.5)
         scores = scores.reshape(batch, heads, rows, -1)
-        if self.main is not None:
-            seen = self.main[:, :, self.rows]
-        else:
-            places = torch.arange(self.n_main, device=key.device)
-            seen = places[None, :] <= places[self.rows][:, None]
+        seen = self.main[:, :, self.rows] if self.main is not None else self._causal(self.rows, key.device)
         return scores.masked_fill(~seen, float("-inf")).softmax(-1)
+
+    def _causal(self, rows: slice, device: torch.device) -> Bool[Tensor, "rows main"]:
+        places = torch.arange(self.n_main, device=device)
+        return places[None, :] <= places[rows, None]
 
 
 @final
@@ -120,6 +128,8 @@ def _attend(
 ) -> tuple[Tensor, None]:
     if isinstance(attention_mask, Capture | AttentionTap):
         return attention_mask.attend(module, query, key, value, scaling), None
+    if suits_one_query(query, key):
+        return attend_one(query, key, value, attention_mask, scaling), None
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **options
     )

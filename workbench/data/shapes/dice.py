@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 T = TypeVar("T")
+_AT_ONCE = 32
 
 
 class Dice:
@@ -14,15 +15,19 @@ class Dice:
     Only the raw stream is used: numpy promises that one for good, and not the methods of `Generator`.
     """
 
-    __slots__ = ("_bits",)
+    __slots__ = ("_ahead", "_bits")
 
     def __init__(self, *key: int) -> None:
         """`key`: non-negative integers; equal keys give equal draws, different keys unrelated ones."""
         self._bits = np.random.PCG64(np.random.SeedSequence(key))
+        self._ahead: list[int] = []
 
     def below(self, n: int) -> int:
         """A whole number in [0, n), for n up to 2**32."""
-        return (int(self._bits.random_raw()) >> 32) * n >> 32
+        if not self._ahead:
+            # Many at once: asking numpy costs more than drawing.
+            self._ahead = self._bits.random_raw(_AT_ONCE)[::-1].tolist()
+        return (self._ahead.pop() >> 32) * n >> 32
 
     def between(self, low: int, high: int) -> int:
         """A whole number in [low, high], both ends included."""

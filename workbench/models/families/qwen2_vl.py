@@ -7,6 +7,7 @@ that no call depends on the state which the transformers model keeps between cal
 
 import json
 import math
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -23,12 +24,16 @@ from transformers.utils import logging
 from workbench.errors import BadCheckpoint, BadInput
 from workbench.images import open_image
 from workbench.models.capture import Call, overheard
+from workbench.models.lean_qwen2_vl import LeanStack, lean_
+from workbench.models.patches import Patcher
 from workbench.models.registries import FAMILIES, Family, Prefix, Processor, VisionLayer, VisionPass
 from workbench.types import Sample
 
 # Its bars would be drawn into `--json` runs and logs; our own progress says what is loaded.
 logging.disable_progress_bar()
 IMAGE_PAD = "<|image_pad|>"
+_PATCHES_ON_CPU = 1_280
+"""Patches that pass the vision tower together: their activations then stay in a core's cache."""
 
 
 def mrope_positions(is_image: list[bool], grids: list[tuple[int, int, int]]) -> tuple[Int[Tensor, "3 seq"], int]:
@@ -66,6 +71,7 @@ class Qwen2VLProcessor(Processor):
     def __init__(self, tokenizer: Any, images: Qwen2VLImageProcessorPil) -> None:
         self.tokenizer = tokenizer
         self.images = images
+        self._patcher = Patcher(images)
         self._pad = tokenizer.convert_tokens_to_ids(IMAGE_PAD)
         if self._pad is None or self._pad == tokenizer.unk_token_id:
             raise BadCheckpoint(f"The tokenizer has no {IMAGE_PAD} token; this is not a Qwen2-VL checkpoint.")
@@ -88,8 +94,8 @@ class Qwen2VLProcessor(Processor):
             )
         ids: list[int] = []
         spans: list[int] = []
-        for index, piece in enumerate(pieces):
-            ids += self.tokenizer(piece, add_special_tokens=False)["input_ids"]
+        for index, piece in enumerate(self.tokenizer(pieces, add_special_tokens=False)["input_ids"]):
+            ids += piece
             if index < len(grids):
                 spans.append(len(ids))
                 ids += [self._pad] * math.prod(grids[index])
@@ -111,14 +117,14 @@ class Qwen2VLProcessor(Processor):
         patches, grids = [], []
         for ref in sample.images:
             try:
-                made = self.images(images=[open_image(ref)], return_tensors="np")
+                cut, grid = self._patcher.cut(open_image(ref))
             except ValueError as error:
                 raise BadInput(
                     f"The image '{ref.name}' ({ref.width} x {ref.height}) cannot be cut into patches: {error}."
                 ) from error
-            patches.append(np.asarray(made["pixel_values"], dtype=np.float32))
-            grids.append(np.asarray(made["image_grid_thw"], dtype=np.int64))
-        return torch.from_numpy(np.concatenate(patches)), torch.from_numpy(np.concatenate(grids))
+            patches.append(cut)
+            grids.append(grid)
+        return torch.from_numpy(np.concatenate(patches)), torch.tensor(grids)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -134,15 +140,6 @@ class Qwen2VLProcessor(Processor):
     def save(self, path: Path) -> None:
         self.tokenizer.save_pretrained(path)
         self.images.save_pretrained(path)
-
-
-class _PatchProjection(torch.nn.Conv3d):
-    """A convolution over inputs as large as its kernel, which is a matrix product and several times faster as one."""
-
-    def forward(
-        self, input: Float[Tensor, "patches channels frames rows cols"]
-    ) -> Float[Tensor, "patches width 1 1 1"]:
-        return torch.nn.functional.linear(input.flatten(1), self.weight.flatten(1), self.bias)[..., None, None, None]
 
 
 @FAMILIES.register("qwen2_vl")
@@ -169,7 +166,7 @@ class Qwen2VLFamily(Family):
         kinds = set(model.config.text_config.layer_types)
         if kinds != {"full_attention"}:
             raise BadCheckpoint(f"'{path.name}' uses {', '.join(sorted(kinds))} layers; only full attention is built.")
-        model.model.visual.patch_embed.proj.__class__ = _PatchProjection
+        lean_(model)
         return model.to(device).eval()  # pyright: ignore[reportArgumentType] - transformers wraps `to`
 
     def load_processor(self, path: Path) -> Qwen2VLProcessor:
@@ -184,13 +181,20 @@ class Qwen2VLFamily(Family):
     def visual_tokens(
         self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]
     ) -> Float[Tensor, "tokens width"]:
-        return model.model.visual(pixels.to(model.model.visual.dtype), grid_thw=grids).pooler_output
+        if torch.is_grad_enabled() or pixels.device.type != "cpu":
+            return _see(model, pixels, grids)
+        sizes = grids.prod(dim=1).tolist()
+        seen = [
+            _see(model, pixels[sum(sizes[: run.start]) : sum(sizes[: run.stop])], grids[run])
+            for run in _runs(sizes, _PATCHES_ON_CPU)
+        ]
+        return seen[0] if len(seen) == 1 else torch.cat(seen)
 
     def vision_pass(self, model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]) -> VisionPass:
         tower = model.model.visual
         modules = [block.attn for block in tower.blocks]
         with overheard(modules) as calls:
-            self.visual_tokens(model, pixels, grids)
+            _see(model, pixels, grids)
         # Full attention everywhere, so no windows: patches stand in merge blocks, cell by cell, row by row.
         merged = tower.spatial_merge_size**2
         cells = torch.arange(len(pixels) // merged, device=pixels.device).repeat_interleave(merged)
@@ -201,7 +205,7 @@ class Qwen2VLFamily(Family):
         return model.get_input_embeddings()
 
     def text_stack(self, model: Any) -> Any:
-        return model.model.language_model
+        return LeanStack(model.model.language_model)
 
     def layers(self, model: Any) -> torch.nn.ModuleList:
         return model.model.language_model.layers
@@ -231,6 +235,22 @@ class Qwen2VLFamily(Family):
 
     def vision_parameters(self, model: Any) -> list[torch.nn.Parameter]:
         return list(model.model.visual.parameters())
+
+
+def _see(model: Any, pixels: Tensor, grids: Int[Tensor, "images 3"]) -> Float[Tensor, "tokens width"]:
+    tower = model.model.visual
+    return tower(pixels.to(tower.dtype), grid_thw=grids).pooler_output
+
+
+def _runs(sizes: list[int], room: int) -> Iterator[slice]:
+    """Images side by side that have at most `room` patches together; at least one in each run."""
+    begin, held = 0, 0
+    for image, size in enumerate(sizes):
+        if image > begin and held + size > room:
+            yield slice(begin, image)
+            begin, held = image, 0
+        held += size
+    yield slice(begin, len(sizes))
 
 
 def _vision_layer(attention: Any, call: Call) -> VisionLayer:
