@@ -2,17 +2,22 @@
 
     python benchmarks/export.py --json
 
-The plain loop reads a row, prepares it, passes it once through the model, and has transformers' own `generate` write the
-text from the think tokens' cache. The export makes whole parts, files included, as its engines do: by one worker with one
-thread, and by a worker on each core. Loop and export take turns on the same rows, part by part; medians over the turns.
-Loading of models is in neither.
+The plain loop is what one would write without Thinkscope's layers: the model as transformers loads it; a row is read,
+prepared, passed once through vision tower and decoder, and transformers' own `generate` writes the text from the think
+tokens' cache, with as many threads as are faster. The export makes whole parts, files included, as its engines do: by one
+worker with one thread, and by a worker on each core. Loop and export take turns on the same rows, part by part; medians
+over the turns, which `spread` gives with the least and the most. Loading of models is in neither. `cpu_milliseconds` is
+time on the processor, of all threads, for each sample: it counts where other work takes its turns on the same cores.
 """
 
 import json
+import os
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from multiprocessing import get_context
@@ -21,20 +26,21 @@ from typing import Any
 
 import torch
 from _measure import emit, parser
-from transformers import DynamicCache
+from transformers import DynamicCache, Qwen2VLForConditionalGeneration
 
 from workbench import store
 from workbench.data.reader import find_reader
 from workbench.data.records import Row
 from workbench.data.sifting import make_pair, name_rows
-from workbench.embedder import Keep
 from workbench.export.engine import Outcome
 from workbench.export.part import PartMaker
 from workbench.export.place import part_name
 from workbench.export.plan import Plan
 from workbench.export.planning import make_plan
+from workbench.export.surroundings import worker_settings
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.latent_embedder import LatentEmbedder
+from workbench.models.sequence import pack
 
 
 def main() -> None:
@@ -65,58 +71,88 @@ def measure(one: Plan, many: Plan, workers: int) -> dict[str, Any]:
     threads = loop.faster(rows[:16], workers)
     context = get_context("spawn")
     pools = [ProcessPoolExecutor(1, mp_context=context) for _ in range(workers)]
+    # As an engine starts its workers.
+    os.environ.update(worker_settings(many))
     for pool in pools:
         pool.submit(warm_up, store.dumps(many)).result()
     pools[0].submit(warm_up, store.dumps(one)).result()
-    seconds: dict[str, list[float]] = {"plain": [], "one": [], "many": []}
+    turns = Turns()
     texts: list[str] = []
     outcomes: list[Outcome] = []
     parts = range(-(-len(rows) // one.part_rows))
     for first in parts[::workers]:
         turn = parts[first : first + workers]
         held = rows[first * one.part_rows : (first + len(turn)) * one.part_rows]
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         texts += loop.texts(held)
-        seconds["plain"].append((time.perf_counter() - begun) / len(held))
+        turns.add("plain", len(held), time.perf_counter() - begun, time.process_time() - used)
         begun = time.perf_counter()
-        alone = pools[0].submit(make, store.dumps(one), turn[0]).result()
-        seconds["one"].append((time.perf_counter() - begun) / alone.rows)
+        alone, used = pools[0].submit(make, store.dumps(one), turn[0]).result()
+        turns.add("one", alone.rows, time.perf_counter() - begun, used)
         begun = time.perf_counter()
         together = [pool.submit(make, store.dumps(many), part) for pool, part in zip(pools, turn, strict=False)]
         found = [future.result() for future in together]
-        seconds["many"].append((time.perf_counter() - begun) / sum(outcome.rows for outcome in found))
-        outcomes += [alone, *found]
+        made = sum(outcome.rows for outcome, _ in found)
+        turns.add("many", made, time.perf_counter() - begun, sum(used for _, used in found))
+        outcomes += [alone, *(outcome for outcome, _ in found)]
     for pool in pools:
         pool.shutdown()
-    plain, single, all_ = (statistics.median(times) for times in seconds.values())
     written = [text for part in parts for text in read_texts(many, part)]
     return {
         "samples": len(rows),
-        "plain_loop": {"threads": threads, "samples_per_second": 1 / plain, "milliseconds": 1e3 * plain},
-        "one_worker": {
-            "samples_per_second": 1 / single,
-            "milliseconds": 1e3 * single,
-            "over_plain_loop": plain / single,
-        },
-        "workers": {
-            "workers": workers,
-            "samples_per_second": 1 / all_,
-            "milliseconds": 1e3 * all_,
-            "over_plain_loop": plain / all_,
-        },
+        "plain_loop": {"threads": threads, **turns.told("plain")},
+        "one_worker": {**turns.told("one"), **turns.over("one", "plain")},
+        "workers": {"workers": workers, **turns.told("many"), **turns.over("many", "plain")},
         "same_text": sum(a == b for a, b in zip(texts, written, strict=True)),
         "failed": sum(outcome.failed for outcome in outcomes),
         "model_share": sum(o.model_seconds for o in outcomes) / sum(o.seconds for o in outcomes),
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Seconds for each sample, on the clock and on the processor, of every turn."""
+
+    clock: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    processor: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, name: str, samples: int, seconds: float, used: float) -> None:
+        """Note a turn of so many samples."""
+        self.clock[name].append(seconds / samples)
+        self.processor[name].append(used / samples)
+
+    def told(self, name: str) -> dict[str, Any]:
+        """Medians, and the range of the turns."""
+        clock, used = statistics.median(self.clock[name]), statistics.median(self.processor[name])
+        return {
+            "samples_per_second": 1 / clock,
+            "milliseconds": 1e3 * clock,
+            "spread": [1e3 * min(self.clock[name]), 1e3 * max(self.clock[name])],
+            "cpu_milliseconds": 1e3 * used,
+        }
+
+    def over(self, name: str, other: str) -> dict[str, float]:
+        """How many times as fast `name` is as `other`."""
+        return {
+            "over_plain_loop": statistics.median(self.clock[other]) / statistics.median(self.clock[name]),
+            "over_plain_loop_cpu": statistics.median(self.processor[other]) / statistics.median(self.processor[name]),
+        }
+
+
 class PlainLoop:
-    """What one would write without an export: a sample, a pass, a text."""
+    """What one would write without an export: a sample, a pass, a text, all by transformers' own model."""
 
     def __init__(self, plan: Plan) -> None:
-        model = load_checkpoint(plan.checkpoint, device="cpu")
+        model = load_checkpoint(plan.checkpoint, device="cpu", dtype="float32")
         assert isinstance(model, LatentEmbedder)
-        self._model, self._longest = model, plan.max_tokens
+        assert model._backbone.layout.is_causal
+        assert model.info.contexts[0] == "latents_only"
+        loaded: Any = Qwen2VLForConditionalGeneration.from_pretrained(plan.checkpoint, local_files_only=True)
+        self._model, self._backbone, self._longest = (
+            model,
+            replace(model._backbone, model=loaded.eval()),
+            plan.max_tokens,
+        )
 
     def faster(self, rows: list[Row], threads: int) -> int:
         """The number of threads, one or all, with which the loop is faster; it is then set."""
@@ -136,30 +172,34 @@ class PlainLoop:
 
     @torch.inference_mode()
     def _text(self, row: Row) -> str:
-        model, backbone = self._model, self._model._backbone
-        encoded = model.prepare(make_pair(row).query)
-        [trace] = model.trace([encoded], Keep(latents=False, attention=False, edits=False))
-        going_on = trace.continuation
-        if model.info.contexts[0] == "latents_only":
-            going_on = going_on.thoughts_only()
-        held = DynamicCache()
-        for layer, (keys, values) in enumerate(zip(going_on.keys, going_on.values, strict=True)):
-            held.update(keys[None], values[None], layer)
-        seen = going_on.n_query + going_on.n_think
-        ids = torch.full((1, seen + 1), backbone.ids.pad)
-        ids[0, -1] = backbone.ids.start
-        positions = torch.arange(going_on.position - seen, going_on.position + 1)
+        backbone, ids = self._backbone, self._backbone.ids
+        encoded = self._model.prepare(make_pair(row).query)
+        packed = pack([encoded.inputs["prefix"]], ids)
+        everything, thoughts = DynamicCache(), DynamicCache()
+        backbone.model.model.language_model(
+            inputs_embeds=backbone.inputs(packed),
+            position_ids=packed.positions,
+            attention_mask={"full_attention": None},
+            past_key_values=everything,
+            use_cache=True,
+        )
+        for layer, held in enumerate(everything.layers):
+            thoughts.update(held.keys[:, :, packed.think], held.values[:, :, packed.think], layer)
+        n_think = thoughts.get_seq_length()
+        given = torch.full((1, n_think + 1), ids.pad)
+        given[0, -1] = ids.start
+        first = int(packed.positions[0, 0, packed.embed.stop - 1]) + 1 - n_think
         made = backbone.model.generate(
-            input_ids=ids,
-            past_key_values=held,
-            position_ids=positions.expand(3, 1, -1),
-            attention_mask=torch.ones_like(ids),
+            input_ids=given,
+            past_key_values=thoughts,
+            position_ids=torch.arange(first, first + n_think + 1).expand(3, 1, -1),
+            attention_mask=torch.ones_like(given),
             max_new_tokens=self._longest,
             do_sample=False,
-            eos_token_id=backbone.ids.end,
-            pad_token_id=backbone.ids.pad,
+            eos_token_id=ids.end,
+            pad_token_id=ids.pad,
         )
-        new = [identity for identity in made[0, seen + 1 :].tolist() if identity != backbone.ids.end]
+        new = [identity for identity in made[0, n_think + 1 :].tolist() if identity != ids.end]
         return backbone.processor.tokenizer.decode(new, clean_up_tokenization_spaces=False)
 
 
@@ -177,14 +217,16 @@ def warm_up(plan: str) -> None:
     ready.make(rows[:64], arrays_file="")
 
 
-def make(plan: str, part: int) -> Outcome:
-    """In a worker: make a part. Raises RuntimeError with the problem of one that was not made."""
+def make(plan: str, part: int) -> tuple[Outcome, float]:
+    """In a worker: make a part, and the seconds on the processor. Raises RuntimeError for one that was not made."""
     held = store.loads(Plan, plan)
     held.folder.mkdir(parents=True, exist_ok=True)
+    used = time.process_time()
     outcome = maker(plan)(part)
+    used = time.process_time() - used
     if outcome.problem:
         raise RuntimeError(outcome.problem)
-    return outcome
+    return outcome, used
 
 
 def read_texts(plan: Plan, part: int) -> list[str]:

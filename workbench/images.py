@@ -79,7 +79,7 @@ def refer(source: Path | str | bytes, *, name: str | None = None) -> ImageRef:
         width, height = image.size
         if _orientation(image) in _SWAPS_SIDES:
             width, height = height, width
-    _check_whole(data, called)
+        _check_whole(image, data, called)
     return ImageRef(
         path=path.resolve() if path is not None else None,
         data=data if path is None else None,
@@ -189,13 +189,12 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def _check_whole(data: bytes, name: str) -> None:
+def _check_whole(image: Image.Image, data: bytes, name: str) -> None:
     """Decode once for real. `verify` finds damage that decoding forgives, and leaves its image unusable."""
     try:
-        with _opened(data, name) as image:
-            image.verify()
-        with _opened(data, name) as image:
-            image.load()
+        with _opened(data, name) as other:
+            other.verify()
+        image.load()
     except _DAMAGE as error:
         raise BadInput(_broken(name)) from error
 

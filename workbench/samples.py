@@ -51,7 +51,9 @@ def check_text(text: str, what: str) -> str:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"{what} has {len(text):,} characters; at most {MAX_CHARACTERS:,} are taken, so shorten it.")
     if text.isprintable():
-        return text  # neither controls nor halves of surrogate pairs are printable, and letters are slow to look at singly
+        return (
+            text  # neither controls nor halves of surrogate pairs are printable, and letters are slow to look at singly
+        )
     for place, letter in enumerate(text, start=1):
         kind = unicodedata.category(letter)
         if kind == "Cs":

@@ -14,7 +14,7 @@ from workbench import store
 from workbench.export.crew import Crew, Settled
 from workbench.export.engine import Outcome
 from workbench.export.plan import Plan
-from workbench.export.surroundings import import_path, thread_settings
+from workbench.export.surroundings import import_path, worker_settings
 
 MOMENT = 0.2
 """Seconds after which waiting for answers looks up."""
@@ -41,7 +41,7 @@ class Pool(Crew):
     def __init__(self, maker: str, plan: Plan, *, size: int, seats: list[dict[str, str]]) -> None:
         self.size = size
         self._job = json.dumps({"maker": maker, "plan": store.dumps(plan)})
-        self._environment = {**os.environ, **thread_settings(plan), "PYTHONPATH": import_path()}
+        self._environment = {**os.environ, **worker_settings(plan), "PYTHONPATH": import_path()}
         self._seats = seats or [{}]
         self._processes: list[Process] = []
 

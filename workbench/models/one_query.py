@@ -1,5 +1,7 @@
-"""Attention of one query in each row, as when a text is written: two batched matrix products, which on a CPU take two thirds of
-the time of the fused kernel. That one is made for many queries and does one head of one row after the other.
+"""Attention of one query in each row, as when a text is written: two batched matrix products.
+
+On a CPU they take two thirds of the time of the fused kernel, which is made for many queries and does one head of one row
+after the other.
 """
 
 import torch

@@ -6,18 +6,28 @@ from typing import Any
 from workbench.models.decoding import Written
 from workbench.types import Context, DecodedThought
 
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+
 
 def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     """Text of each token such that joined they are the whole text; bytes of a split character go to its last token."""
+    texts = tokenizer.batch_decode([[identity] for identity in ids], clean_up_tokenization_spaces=False)
+    # Most tokens are whole words that mean the same anywhere; only where one is not must the text be decoded bit by bit.
+    if not any(_BROKEN in text for text in texts) and "".join(texts) == _decoded(tokenizer, ids):
+        return texts
     found, done = [], ""
     for count in range(1, len(ids) + 1):
-        text = tokenizer.decode(list(ids[:count]), clean_up_tokenization_spaces=False)
-        if text.endswith("\N{REPLACEMENT CHARACTER}") and count < len(ids):
+        text = _decoded(tokenizer, ids[:count])
+        if text.endswith(_BROKEN) and count < len(ids):
             found.append("")
             continue
         found.append(text[len(done) :])
         done = text
     return found
+
+
+def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    return tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
 
 
 def to_thought(tokenizer: Any, written: Written, context: Context) -> DecodedThought:

@@ -12,7 +12,7 @@ from workbench.export.crew import make_parts
 from workbench.export.durable import making_folder
 from workbench.export.engine import ENGINES, Engine, Outcome
 from workbench.export.plan import Plan
-from workbench.export.surroundings import cores, gpus, import_path, thread_settings, wants_any_gpu
+from workbench.export.surroundings import cores, gpus, import_path, wants_any_gpu, worker_settings
 
 OBJECT_STORE = 100 << 20
 """Bytes of shared memory for Ray's store. Only part numbers and outcomes pass through it; Ray takes no less than 75 MiB."""
@@ -55,7 +55,7 @@ class RayEngine(Engine):
             options = {
                 "num_cpus": plan.threads,
                 "num_gpus": int(on_gpu),
-                "runtime_env": {"env_vars": dict(thread_settings(plan))},
+                "runtime_env": {"env_vars": dict(worker_settings(plan))},
             }
             crew = Actors(
                 ray, self.maker, plan, size=self.workers or max(1, int(most)), mark=str(mark), options=options
@@ -94,7 +94,7 @@ def _own(plan: Plan, workers: int | None) -> dict[str, Any]:
         "num_gpus": len(gpus()),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE,
-        "runtime_env": {"env_vars": {**thread_settings(plan), "PYTHONPATH": import_path()}},
+        "runtime_env": {"env_vars": {**worker_settings(plan), "PYTHONPATH": import_path()}},
     }
 
 
