@@ -18,12 +18,12 @@ from workbench.data.records import Pair, Row
 from workbench.data.sifting import name_rows
 from workbench.embedder import Embedder, Keep
 from workbench.errors import BadInput, Unsupported
-from workbench.export.making import Made, Maker, cut
+from workbench.export.making import Made, Maker
 from workbench.export.plan import EXTRAS, Plan
 from workbench.export.record import line, schema
 from workbench.probe import Subject
 from workbench.stats import cosine
-from workbench.types import Encoded, Sample, TokenTable
+from workbench.types import Sample
 
 FILE = "arrays/part-00000.safetensors"
 PLAN = Plan(data="shapes", checkpoint=Path("none"), checkpoint_sha256="", folder=Path("none"), max_tokens=12)
@@ -196,27 +196,6 @@ def test_batches_hold_like_lengths(tiny_model: Any) -> None:
     assert len(flat) == 20
     assert flat == sorted(flat)
     assert len(set(flat)) > 3
-
-
-def encoded(n: int) -> Encoded:
-    table = TokenTable(ids=np.zeros(n, dtype=np.int64), texts=("",) * n, kinds=("text",) * n)
-    sample = Sample(id=str(n), text="x")
-    return Encoded(sample=sample, inputs={}, tokens=table, grids=(), think=slice(0, 0), embed=n - 1)
-
-
-@pytest.mark.parametrize(
-    ("room", "runs"),
-    [
-        (9, [[2, 3], [4], [5], [30]]),
-        (12, [[2, 3, 4], [5], [30]]),
-        (90, [[2, 3, 4, 5], [30]]),
-        (1, [[2], [3], [4], [5], [30]]),
-    ],
-)
-def test_runs_fit_their_room(room: int, runs: list[list[int]]) -> None:
-    cuts = cut([encoded(n) for n in (2, 3, 4, 5, 30)], room)
-    assert [[len(one.tokens.ids) for one in run] for run in cuts] == runs
-    assert list(cut([], room)) == []
 
 
 @pytest.mark.slow

@@ -22,10 +22,6 @@ from workbench.export.reading import checks_of, knockout_values, lens_values, re
 from workbench.export.record import Record, done_record, failed_record, thought_values
 from workbench.types import DecodedThought, Encoded, Trace
 
-_POSITIONS_ON_CPU = 1_024
-"""Positions that pass the layers together: their activations then stay in a core's cache, which is a third faster."""
-_POSITIONS_ON_GPU = 65_536
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
@@ -78,7 +74,6 @@ class Maker:
         self._plan = plan
         self._model = model
         self._decoder = model if isinstance(model, DecodesThoughts) and model.info.contexts else None
-        self._on_gpu = model.info.provenance.device.startswith("cuda")
         if plan.context is not None and plan.context not in model.info.contexts:
             known = ", ".join(model.info.contexts) or "none"
             raise Unsupported(
@@ -99,7 +94,8 @@ class Maker:
         begun = time.perf_counter()
         part = _Part(arrays_file)
         # Threads that open images take time from a model on the same core, and wait for nothing on a GPU's machine.
-        with ThreadPoolExecutor(4 if self._on_gpu else 1, thread_name_prefix="ahead") as pool:
+        on_gpu = self._model.info.provenance.device.startswith("cuda")
+        with ThreadPoolExecutor(4 if on_gpu else 1, thread_name_prefix="ahead") as pool:
             entries = list(pool.map(self._open, rows))
             for entry in entries:
                 if entry.error:
@@ -199,27 +195,9 @@ class Maker:
 
     def _traces(self, encoded: Sequence[Encoded]) -> list[Trace]:
         keep = Keep(attention="attention" in self._plan.extras, edits="knockout" in self._plan.extras)
-        room = _POSITIONS_ON_GPU if self._on_gpu else _POSITIONS_ON_CPU
-        traces: list[Trace] = []
-        for together in cut(encoded, room):
-            traces += self._model.trace(together, keep)
-        return traces
+        return self._model.trace(encoded, keep)
 
     def _decode(self, traces: Sequence[Trace]) -> Sequence[DecodedThought | None]:
         if self._decoder is None:
             return [None] * len(traces)
         return self._decoder.decode(traces, context=self._plan.context, max_tokens=self._plan.max_tokens)
-
-
-def cut(encoded: Sequence[Encoded], room: int) -> Iterator[list[Encoded]]:
-    """Runs of samples that, padded to their longest, have at most `room` positions; at least one sample each."""
-    run: list[Encoded] = []
-    longest = 0
-    for one in encoded:
-        longest = max(longest, len(one.tokens.ids))
-        if run and (len(run) + 1) * longest > room:
-            yield run
-            run, longest = [], len(one.tokens.ids)
-        run.append(one)
-    if run:
-        yield run

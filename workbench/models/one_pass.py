@@ -5,7 +5,7 @@ What writes text from its thoughts is built upon it: `latent_embedder` (TTE-Flas
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
@@ -33,6 +33,7 @@ from workbench.models.copies import copies_mask, copy_positions, split_copies
 from workbench.models.objective import BackboneObjective
 from workbench.models.randomising import draw_anew, part_names, rename
 from workbench.models.registries import Prefix
+from workbench.models.runs import runs
 from workbench.models.sequence import Packed, pack, visibility
 from workbench.models.vision_rollout import through_vision
 from workbench.targets import Target, WordTarget
@@ -110,12 +111,23 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
 
     @torch.inference_mode()
     def embed(self, batch: Sequence[Encoded]) -> Float[np.ndarray, "n dim"]:
+        return np.concatenate([self._embed(together) for together in self._runs(batch)])
+
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
+        return [trace for together in self._runs(batch) for trace in self._pass(together, keep)]
+
+    def _runs(self, batch: Sequence[Encoded]) -> Iterator[Sequence[Encoded]]:
+        if not batch:
+            raise BadInput("The batch is empty; give at least one sample.")
+        return runs(batch, [len(encoded.tokens.ids) for encoded in batch], self._backbone.device)
+
+    def _embed(self, batch: Sequence[Encoded]) -> Float[np.ndarray, "n dim"]:
         packed = self._pack(batch)
         hidden = self._backbone.run(self._backbone.inputs(packed), packed.positions, self._mask(packed))
         return as_array(self._backbone.pool(hidden[:, packed.embed]))
 
     @torch.inference_mode()
-    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
+    def _pass(self, batch: Sequence[Encoded], keep: Keep) -> list[Trace]:
         backbone, layout = self._backbone, self._backbone.layout
         packed = self._pack(batch)
         inputs, positions = backbone.inputs(packed), packed.positions
@@ -253,8 +265,6 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
         return type(self)(backbone, info)
 
     def _pack(self, batch: Sequence[Encoded]) -> Packed:
-        if not batch:
-            raise BadInput("The batch is empty; give at least one sample.")
         prefixes = [encoded.inputs["prefix"] for encoded in batch]
         return pack(prefixes, self._backbone.ids).to(self._backbone.device)
 

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
 from workbench.models.backbone import Backbone
+from workbench.models.capture import Capture
+from workbench.models.columns import Columns
+from workbench.models.continuation import Continuation
 from workbench.models.decoding import Written, choose
 from workbench.models.registries import Prefix
+from workbench.models.runs import runs
 from workbench.models.sequence import pack, visibility
 
 
@@ -36,7 +39,7 @@ def write_and_embed(
     backbone: Backbone, prefixes: Sequence[Prefix], *, max_tokens: int, temperature: float = 0.0, seed: int = 0
 ) -> tuple[list[Written], Float[Tensor, "n dim"]]:
     """What each sample writes, of at most `max_tokens` tokens, and its embedding."""
-    cache, real, position = _read(backbone, prefixes)
+    columns, position = _read(backbone, prefixes)
     tail = (backbone.ids.end, *backbone.ids.embed)
     head, table = backbone.family.head(backbone.model), backbone.family.token_embedding(backbone.model)
     draw = torch.Generator(device="cpu").manual_seed(seed)
@@ -44,10 +47,8 @@ def write_and_embed(
     alive = rows
     token = torch.full((len(rows), 1), backbone.ids.start, device=backbone.device)
     while True:
-        real = torch.cat([real, real.new_ones(len(real), 1)], dim=1)
-        hidden = backbone.run(
-            table(token), position[None, :, None].expand(3, -1, 1), real[:, None, None, :], past=cache
-        )[:, -1]
+        places = position[None, :, None].expand(3, -1, 1)
+        hidden = backbone.run(table(token), places, columns.begin(), past=columns)[:, -1]
         readings = head(hidden).float().log_softmax(-1)
         chosen = choose(readings, temperature, draw)
         taken = readings.gather(1, chosen[:, None])[:, 0].tolist()
@@ -58,27 +59,38 @@ def write_and_embed(
         going = [place for place, identity in enumerate(following) if identity is not None]
         if not going:
             break
+        order = going
         if len(going) < len(alive):
-            kept = torch.tensor(going, device=backbone.device)
-            cache.batch_select_indices(kept)
-            real, position = real[kept], position[kept]
-            alive = [alive[place] for place in going]
-        token = torch.tensor([[following[place]] for place in going], device=backbone.device)
+            order = columns.keep(going)
+            position, alive = position[order], [alive[place] for place in order]
+        token = torch.tensor([[following[place]] for place in order], device=backbone.device)
         position = position + 1
     written = [Written(ids=tuple(r.ids), log_probabilities=tuple(r.scores), ended=r.ended) for r in rows]
     return written, backbone.pool(torch.stack([torch.stack(row.states) for row in rows]))
 
 
-def _read(
-    backbone: Backbone, prefixes: Sequence[Prefix]
-) -> tuple[DynamicCache, Bool[Tensor, "batch seq"], Int[Tensor, " batch"]]:
-    """The prefixes' cache, which of its columns are real, and each row's next position."""
-    packed = pack(prefixes, backbone.ids).to(backbone.device)
-    n = packed.think.start
-    mask = visibility(packed, backbone.layout, "query_and_latents")[:, :, :n, :n]
-    cache = DynamicCache()
-    backbone.run(backbone.inputs(packed)[:, :n], packed.positions[:, :, :n], mask, past=cache)
-    return cache, packed.segments[:, :n] >= 0, packed.positions[0, :, n]
+def _read(backbone: Backbone, prefixes: Sequence[Prefix]) -> tuple[Columns, Int[Tensor, " batch"]]:
+    """The prefixes' keys and values, and each row's next position."""
+    parts: list[Continuation] = []
+    for together in runs(prefixes, [len(prefix.ids) for prefix in prefixes], backbone.device):
+        packed = pack(together, backbone.ids).to(backbone.device)
+        n = packed.think.start
+        padded = bool((packed.segments[:, 0] < 0).any())
+        mask = visibility(packed, backbone.layout, "query_and_latents")[:, :, :n, :n] if padded else None
+        # Nothing is read of the prefix but its keys and values: the next token is fed to them.
+        capture = Capture(n_main=n, rows=slice(n - 1, n), main=mask, copies=None, cache=slice(0, n), attention=False)
+        backbone.run(backbone.inputs(packed)[:, :n], packed.positions[:, :, :n], capture)
+        parts += [
+            Continuation(
+                keys=tuple(keys[row, :, n - len(prefix.ids) :] for keys in capture.keys),
+                values=tuple(values[row, :, n - len(prefix.ids) :] for values in capture.values),
+                n_query=len(prefix.ids),
+                n_think=0,
+                position=int(packed.positions[0, row, n]),
+            )
+            for row, prefix in enumerate(together)
+        ]
+    return Columns(parts), torch.tensor([part.position for part in parts], device=backbone.device)
 
 
 def _follow(

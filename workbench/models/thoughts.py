@@ -11,6 +11,8 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     """Text of each token such that joined they are the whole text; bytes of a split character go to its last token."""
+    if not ids:
+        return []
     texts = tokenizer.batch_decode([[identity] for identity in ids], clean_up_tokenization_spaces=False)
     # Most tokens are whole words that mean the same anywhere; only where one is not must the text be decoded bit by bit.
     if not any(_BROKEN in text for text in texts) and "".join(texts) == _decoded(tokenizer, ids):
