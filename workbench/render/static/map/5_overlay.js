@@ -1,13 +1,16 @@
 // What lies over the points: lines of thoughts and between checkpoints, labels of clusters, rings, and the lasso being drawn.
 
-/** Lines drawn at most; more of them would hide the points and slow the page. */
-const MAX_RUNS = 1_500;
+/** Lines drawn at most, and at most while the map moves without a graphics card; more would hide the points and slow the page. */
+const MAX_LINES = 1_500;
+const MOVING_LINES = 250;
+/** Corners of a lasso that are asked about. */
+const MAX_CORNERS = 400;
 /** Up to so many thoughts, or pairs, all lines are drawn without being asked for. */
 const FEW_RUNS = 24;
 
 class Overlay {
   constructor(canvas, data) {
-    Object.assign(this, { canvas, data, pen: canvas.getContext("2d"), pending: false });
+    Object.assign(this, { own: canvas, canvas, data, pending: false });
     this.state = { hover: -1, focus: -1, selected: [], lines: "chosen", labels: true, path: null, visible: null };
     this.labels = [];
   }
@@ -15,13 +18,17 @@ class Overlay {
   /** Take the plot's view, places and colours; labels are put where their clusters' middles are. */
   place(plot, places, ink) {
     const moved = this.places !== places;
-    Object.assign(this, { plot, places, ink });
+    // Two canvases that change at every frame take twice as long to be put together, so where points are pixels, all is in one.
+    this.shared = plot instanceof PixelPlot;
+    this.canvas = this.shared ? plot.canvas : this.own;
+    Object.assign(this, { plot, places, ink, pen: this.canvas.getContext("2d") });
     if (moved) this.labels = this.middles();
     this.ask();
   }
 
   set(changes) {
     Object.assign(this.state, changes);
+    if (!("path" in changes)) this.lines = null;
     this.ask();
   }
 
@@ -30,7 +37,8 @@ class Overlay {
     this.pending = true;
     requestAnimationFrame(() => {
       this.pending = false;
-      this.draw();
+      if (this.shared) this.plot.again();
+      else this.draw();
     });
   }
 
@@ -47,14 +55,20 @@ class Overlay {
   }
 
   draw() {
+    if (!this.plot) return;
     const { canvas, pen } = this;
     const sharp = window.devicePixelRatio || 1;
-    const [width, height] = [Math.max(2, Math.round(canvas.clientWidth * sharp)), Math.max(2, Math.round(canvas.clientHeight * sharp))];
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    if (!this.shared) {
+      const [width, height] = [Math.max(2, Math.round(canvas.clientWidth * sharp)), Math.max(2, Math.round(canvas.clientHeight * sharp))];
+      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+      pen.clearRect(0, 0, width, height);
+    }
     pen.setTransform(sharp, 0, 0, sharp, 0, 0);
-    pen.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
     this.view = this.plot.view;
+    // Asked once: the browser may have to lay out the page for each answer.
+    this.box = { clientWidth: canvas.clientWidth, clientHeight: canvas.clientHeight };
     if (!this.view) return;
+    if (!this.lines) this.findLines();
     this.drawPairs();
     this.drawRuns();
     if (this.state.labels) this.drawLabels();
@@ -63,43 +77,81 @@ class Overlay {
   }
 
   at(point) {
-    return toScreen(this.view, this.canvas, this.places.xs[point], this.places.ys[point]);
+    return toScreen(this.view, this.box, this.places.xs[point], this.places.ys[point]);
   }
 
   shows(point) {
     return !this.state.visible || this.state.visible[point] === 1;
   }
 
+  /** The thoughts of what is pointed at, kept and selected, as [first, behind last]. */
   chosenRuns() {
-    const points = [this.state.hover, this.state.focus, ...this.state.selected.slice(0, 4_000)].filter((point) => point >= 0);
     const seen = new Map();
-    for (const point of points) {
-      const [first, last] = this.data.run(point);
+    for (const point of [this.state.hover, this.state.focus, ...this.state.selected]) {
+      const [first, last] = point < 0 ? [0, 0] : this.data.run(point);
       if (last - first > 1) seen.set(first, last);
-      if (seen.size >= MAX_RUNS) break;
     }
     return [...seen];
   }
 
+  /** Pairs to be joined, as [one, other]: those of what is chosen, or all. */
+  joined(chosenAlone) {
+    const { pairs } = this.data.arrays;
+    const chosen = chosenAlone ? new Set([this.state.hover, this.state.focus, ...this.state.selected]) : null;
+    const found = [];
+    for (let row = 0; row < pairs.length; row += 2) {
+      const [one, other] = [pairs[row], pairs[row + 1]];
+      if ((!chosen || chosen.has(one) || chosen.has(other)) && this.shows(one) && this.shows(other)) found.push([one, other]);
+    }
+    return found;
+  }
+
+  /** Which lines there are to draw; found anew when what is chosen changes, not at every frame. */
+  findLines() {
+    const { state, data } = this;
+    const all = state.lines === "all";
+    const none = state.lines === "none";
+    this.everyRun ??= data.runs();
+    const runs = none || data.head.of !== "thoughts" ? [] : all ? this.everyRun : this.chosenRuns();
+    const chosenPairs = none || !data.arrays.pairs ? [] : this.joined(true);
+    const pairs = all && data.arrays.pairs ? this.joined(false) : [];
+    this.lines = { runs: some(runs, MAX_LINES), chosenPairs: some(chosenPairs, MAX_LINES), pairs: some(pairs, MAX_LINES) };
+    const most = Math.max(runs.length, chosenPairs.length, pairs.length);
+    this.told?.(most > MAX_LINES ? `Lines of ${MAX_LINES.toLocaleString("en-GB")} of ${counted(most, runs.length === most ? "thought" : "pair")} are drawn.` : "");
+  }
+
+  /** While the map moves without a graphics card, few lines do. */
+  few(lines) {
+    return this.shared && this.plot.moving ? some(lines, MOVING_LINES) : lines;
+  }
+
   drawRuns() {
     const { pen, state } = this;
-    if (state.lines === "none" || this.data.head.of !== "thoughts") return;
-    this.everyRun ??= this.data.runs();
-    const all = state.lines === "all";
-    const runs = all ? this.everyRun.slice(0, MAX_RUNS) : this.chosenRuns();
-    const strong = new Set([state.hover, state.focus].filter((point) => point >= 0).map((point) => this.data.run(point)[0]));
+    const strong = new Map(this.lines.runs.length ? [state.hover, state.focus].filter((point) => point >= 0).map((point) => this.data.run(point)) : []);
+    Object.assign(pen, { globalAlpha: state.lines === "all" ? 0.35 : 0.6, lineWidth: 1 });
+    this.strokeRuns(this.few(this.lines.runs).filter(([first]) => !strong.has(first)));
+    Object.assign(pen, { globalAlpha: 1, lineWidth: 2 });
+    this.strokeRuns([...strong]);
+    for (const [first, last] of strong) if (last - first > 1) this.numberSteps(first, last);
+  }
+
+  /** Join the steps of thoughts. All lines of one colour are one path: a path for each line takes ten times as long. */
+  strokeRuns(runs) {
+    const paths = new Map();
     for (const [first, last] of runs) {
-      const loud = strong.has(first);
-      pen.globalAlpha = loud ? 1 : all ? 0.35 : 0.6;
-      pen.lineWidth = loud ? 2 : 1;
       for (let i = first; i + 1 < last; i += 1) {
         if (!this.shows(i) || !this.shows(i + 1)) continue;
-        pen.strokeStyle = shade((this.data.k[i] + 0.5) / Math.max(1, this.data.k[last - 1]), this.ink.dark);
-        this.line(this.at(i), this.at(i + 1));
+        const share = (this.data.k[i] + 0.5) / Math.max(1, this.data.k[last - 1]);
+        if (!paths.has(share)) paths.set(share, []);
+        paths.get(share).push(i);
       }
-      if (loud) this.numberSteps(first, last);
     }
-    pen.globalAlpha = 1;
+    for (const [share, starts] of paths) {
+      this.pen.strokeStyle = shade(share, this.ink.dark);
+      this.pen.beginPath();
+      for (const i of starts) this.join(this.at(i), this.at(i + 1));
+      this.pen.stroke();
+    }
   }
 
   numberSteps(first, last) {
@@ -114,43 +166,32 @@ class Overlay {
   }
 
   drawPairs() {
-    const { pen, state } = this;
-    const pairs = this.data.arrays.pairs;
-    if (!pairs || state.lines === "none") return;
-    const chosen = new Set([state.hover, state.focus, ...state.selected.slice(0, 4_000)]);
-    pen.strokeStyle = this.ink.text;
-    pen.lineWidth = 1.2;
-    let drawn = 0;
-    for (let row = 0; row < pairs.length && drawn < MAX_RUNS; row += 2) {
-      const [one, other] = [pairs[row], pairs[row + 1]];
-      const wanted = chosen.has(one) || chosen.has(other);
-      if (!(wanted || state.lines === "all") || !this.shows(one) || !this.shows(other)) continue;
-      pen.globalAlpha = wanted ? 0.85 : 0.25;
-      const [from, to] = [this.at(one), this.at(other)];
-      this.line(from, to);
-      this.head(from, to);
-      drawn += 1;
+    const { pen } = this;
+    Object.assign(pen, { strokeStyle: this.ink.text, lineWidth: 1.2 });
+    for (const [pairs, opacity] of [[this.lines.pairs, 0.25], [this.lines.chosenPairs, 0.85]]) {
+      pen.globalAlpha = opacity;
+      pen.beginPath();
+      for (const [one, other] of this.few(pairs)) this.arrow(this.at(one), this.at(other));
+      pen.stroke();
     }
     pen.globalAlpha = 1;
   }
 
-  line([x0, y0], [x1, y1]) {
-    this.pen.beginPath();
+  join([x0, y0], [x1, y1]) {
     this.pen.moveTo(x0, y0);
     this.pen.lineTo(x1, y1);
-    this.pen.stroke();
   }
 
-  /** An arrow's head, from the first checkpoint to the second. */
-  head([x0, y0], [x1, y1]) {
-    const far = Math.hypot(x1 - x0, y1 - y0);
-    if (far < 14) return;
+  /** From the first checkpoint to the second; a short one has no head. */
+  arrow([x0, y0], [x1, y1]) {
+    this.join([x0, y0], [x1, y1]);
+    if (Math.hypot(x1 - x0, y1 - y0) < 14) return;
     const turn = Math.atan2(y1 - y0, x1 - x0);
-    for (const side of [-0.45, 0.45]) this.line([x1, y1], [x1 - 7 * Math.cos(turn + side), y1 - 7 * Math.sin(turn + side)]);
+    for (const side of [-0.45, 0.45]) this.join([x1, y1], [x1 - 7 * Math.cos(turn + side), y1 - 7 * Math.sin(turn + side)]);
   }
 
   drawLabels() {
-    const { pen, canvas } = this;
+    const { pen, box: canvas } = this;
     const taken = [];
     pen.font = "600 12.5px system-ui, sans-serif";
     pen.textAlign = "center";
@@ -206,6 +247,11 @@ class Overlay {
   }
 }
 
+/** At most so many of a list, evenly left out. */
+function some(list, limit) {
+  return list.length <= limit ? list : Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]);
+}
+
 function median(points, values) {
   if (!points.length) return 0;
   const sorted = points.map((point) => values[point]).sort((one, other) => one - other);
@@ -253,7 +299,7 @@ class Drawing {
     if (!path || path.length < 3) return;
     const wide = Math.max(...path.map(([x]) => x)) - Math.min(...path.map(([x]) => x));
     const high = Math.max(...path.map(([, y]) => y)) - Math.min(...path.map(([, y]) => y));
-    if (wide > 3 && high > 3) this.done(thin(path), event);
+    if (wide > 3 && high > 3) this.done(some(path, MAX_CORNERS), event);
   }
 
   drop() {
@@ -262,8 +308,3 @@ class Drawing {
   }
 }
 
-/** At most 400 corners, evenly left out. */
-function thin(path) {
-  const step = Math.ceil(path.length / 400);
-  return path.filter((_, i) => i % step === 0);
-}

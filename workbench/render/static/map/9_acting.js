@@ -11,7 +11,12 @@ Object.assign(MapView.prototype, {
     });
     on(this.stage, "pointermove", (event) => this.moveTip(event));
     on(this.stage, "pointerleave", () => this.hover(-1));
-    on(this.canvas, "dblclick", () => this.current.focus >= 0 && this.source.open?.(this.data.sample[this.current.focus], this.data.checkpoint[this.current.focus]));
+    on(this.stage, "dblclick", ({ target }) => target === this.canvas && this.current.focus >= 0 && this.source.open?.(this.data.sample[this.current.focus], this.data.checkpoint[this.current.focus]));
+    // While a shape can be drawn, the canvas for it lies over the points.
+    on(this.over, "wheel", (event) => {
+      event.preventDefault();
+      this.canvas.dispatchEvent(new WheelEvent("wheel", event));
+    });
     on(window, "resize", () => this.overlay.ask());
   },
 

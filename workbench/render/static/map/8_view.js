@@ -17,6 +17,7 @@ class MapView {
     this.build();
     this.overlay = new Overlay(this.over, data);
     this.overlay.set({ lines: this.lines });
+    this.overlay.told = (sentence) => Object.assign(this.linesNote, { textContent: sentence, hidden: !sentence });
     this.drawing = new Drawing(this.over, { changed: (path) => this.overlay.set({ path }), done: (path, event) => this.inside(path, event) });
     this.listen();
   }
@@ -42,6 +43,8 @@ class MapView {
     this.tip = make("div", { class: "mp-tip", hidden: true, "aria-hidden": "true" });
     this.stage = make("div", { class: "mp-stage", tabindex: "0", role: "application", "aria-label": this.describe(), "aria-describedby": "mp-keys", "data-testid": "map-stage", "data-mode": "move" }, this.canvas, this.over, this.tip);
     this.stage.map = this; // for tests and for people at the browser's console
+    this.linesNote = make("p", { class: "mp-faint", hidden: true, "data-testid": "map-lines-note" });
+    this.painterNote = make("p", { class: "mp-faint", hidden: true, "data-testid": "map-painter" }, "Drawn without a graphics card: while the map moves, its points are coarser.");
     this.count = make("p", { class: "mp-count-line", "data-testid": "map-count" });
     this.spoken = make("p", { class: "mp-unseen", role: "status", "aria-live": "polite" });
     this.trouble = make("p", { class: "mp-notes", role: "alert", hidden: true, "data-testid": "map-trouble" });
@@ -53,7 +56,7 @@ class MapView {
       this.titlePart(),
       ...[notesPart(head.notes), this.trouble].filter(Boolean),
       this.toolsPart(),
-      make("div", { class: "mp-columns" }, make("div", { class: "mp-left" }, this.stage, this.count, this.keysPart(), this.spoken), make("div", { class: "mp-side" }, this.colourPart(), this.point)),
+      make("div", { class: "mp-columns" }, make("div", { class: "mp-left" }, this.stage, this.count, this.keysPart(), this.linesNote, this.painterNote, this.spoken), make("div", { class: "mp-side" }, this.colourPart(), this.point)),
       this.selection.node,
       ...[clustersPart(head, (code) => this.selectCluster(code)), moversPart(this, (points) => this.words(points.map((point) => this.data.sample[point])), (points) => this.choosePair(points))].filter(Boolean),
       this.quality,
@@ -119,17 +122,42 @@ class MapView {
 
   /** Begin to paint; resolves when the first picture stands. */
   async start() {
-    const ground = this.ground();
-    const events = { hover: (point) => this.hover(point), pick: (point) => this.pick(point), moved: () => this.overlay.ask() };
-    if (this.engine && hasWebGL()) this.plot = new GlPlot(this.canvas, this.engine, events, ground);
-    else if (this.data.n <= PLAIN_LIMIT) this.plot = new PlainPlot(this.canvas, events, ground);
-    if (!this.plot || this.plot instanceof PlainPlot) {
-      const rest = this.plot ? "so the map is drawn more slowly." : `and ${counted(this.data.n, "point")} are too many to draw without it: search, clusters and the list below still work.`;
-      this.warn(`This browser offers no WebGL, ${rest}`);
+    const asked = new URLSearchParams(window.location.search).get("painter");
+    const byCard = this.engine && asked !== "pixels" && (asked === "webgl" || (!MapView.sluggish && webglKind() === "card"));
+    if (byCard) {
+      this.plot = new GlPlot(this.canvas, this.engine, this.events(), this.ground());
+      await this.paint();
+      // Found out once: a card that is too slow for one map will be so for the next.
+      MapView.sluggish = asked !== "webgl" && (await this.plot.isSluggish());
     }
-    if (!this.plot) this.stage.hidden = true;
-    else await this.paint();
+    if (!byCard || MapView.sluggish) await this.paintByPixels();
+    this.stage.dataset.painter = this.plot instanceof PixelPlot ? "pixels" : "webgl";
+    this.painterNote.hidden = !(this.plot instanceof PixelPlot);
     this.root.dataset.ready = this.projection;
+  }
+
+  async paintByPixels() {
+    this.plot?.destroy();
+    this.overlay.plot = null;
+    // A canvas keeps what it was first used for.
+    const canvas = make("canvas", { class: "mp-points", "aria-hidden": "true" });
+    this.canvas.replaceWith(canvas);
+    this.canvas = canvas;
+    this.plot = new PixelPlot(canvas, this.events(), this.ground(), this.inks().text);
+    await this.paint();
+  }
+
+  events() {
+    return { hover: (point) => this.hover(point), pick: (point) => this.pick(point), moved: () => this.moved() };
+  }
+
+  /** The points were painted anew: what lies over them goes along in the same frame. */
+  moved() {
+    this.overlay.draw();
+  }
+
+  inks() {
+    return { text: hex(readColour(this.stage, "color")), ground: this.ground(), accent: hex(readColour(this.stage, "outline-color")), dark: this.dark };
   }
 
   warn(sentence) {
@@ -156,8 +184,7 @@ class MapView {
     const places = this.data.places(this.projection);
     await this.plot.draw(places.xs, places.ys, this.coloured.codes, this.coloured.colours, animated);
     this.plot.select(this.current.selected);
-    const ink = { text: hex(readColour(this.stage, "color")), ground: this.ground(), accent: hex(readColour(this.stage, "outline-color")), dark: this.dark };
-    this.overlay.place(this.plot, places, ink);
+    this.overlay.place(this.plot, places, this.inks());
     this.stage.dataset.drawn = `${this.projection} ${this.column ? this.column.name : ""}`;
   }
 
@@ -193,7 +220,7 @@ class MapView {
   async retheme() {
     if (this.isDark() === this.dark) return;
     this.dark = this.isDark();
-    if (this.plot) await this.plot.repaint(this.ground());
+    if (this.plot) await this.plot.repaint(this.ground(), this.inks().text);
     await this.recolour();
   }
 
@@ -212,7 +239,7 @@ class MapView {
     this.visible = visible;
     this.overlay.set({ visible });
     this.showCount();
-    if (this.plot) await this.plot.filter(visible ? indicesOf(visible) : null);
+    if (this.plot) await this.plot.filter(visible);
   }
 
   isVisible(point) {
