@@ -41,6 +41,7 @@ def build_app(desk: Desk) -> gr.Blocks:
         desk.uploads.release(request.session_hash)
         desk.maps.release(request.session_hash)
         desk.exports.leave(request.session_hash)
+        desk.zips.leave(request.session_hash)
 
     with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=_CACHE) as app:
         gr.HTML(_HEADER, elem_id="ts-header")
@@ -48,10 +49,10 @@ def build_app(desk: Desk) -> gr.Blocks:
             with gr.Tab("Explore", id="explore"):
                 explore = place_explore(desk)
             with gr.Tab("Map", id="map"):
-                place_map(desk, pages, explore)
+                offered = place_map(desk, pages, explore)
             # Placed at once, though hidden: a page that is loaded again finds its export before somebody looks for it.
             with gr.Tab("Export", id="export", render_children=True):
-                place_export(desk)
+                place_export(desk, offered)
         app.unload(leave)
     app.queue(max_size=32)
     return app

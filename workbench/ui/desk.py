@@ -22,6 +22,7 @@ from workbench.ui.export_shelf import ExportShelf
 from workbench.ui.jobs import Jobs
 from workbench.ui.map_shelf import MapShelf
 from workbench.ui.uploads import Uploads
+from workbench.ui.zip_shelf import ZipShelf
 
 MAX_KEPT = 64
 SHAPES = "Shapes"
@@ -107,6 +108,7 @@ class Desk:
         self.shelf = Shelf()
         self.maps = MapShelf()
         self.exports = ExportShelf(upload_folder)
+        self.zips = ZipShelf(upload_folder)
         self.jobs = Jobs()
         self.uploads = Uploads(upload_folder)
         self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])
@@ -129,6 +131,10 @@ class Desk:
         if not isinstance(name, str) or name not in self.checkpoints:
             raise UnknownName("checkpoint", str(name)[:100], self.checkpoints)
         return str(self.checkpoints[name])
+
+    def offers(self, tab: str | None) -> list[tuple[str, str]]:
+        """Title and name of each data set on the page Map of a tab: those of the app, and the zips that the tab uploaded."""
+        return [*((name, name) for name in self.datasets), *self.zips.offers(tab)]
 
     def data_of(self, name: object) -> str:
         """The data set behind a name that the page offered. Raises BadInput for none, UnknownName for any other."""

@@ -59,7 +59,7 @@ def check_order(desk: Desk, asked: ExportAsked) -> ExportOrder:
 
 
 def check_upload(desk: Desk, file: object, tab: str | None) -> str:
-    """Look at a zip as soon as it is uploaded, hold it for its tab, and say in one sentence what is in it.
+    """Look at a zip as soon as it is uploaded, hold it for its tab, offer it to its page Map, and say what is in it.
 
     Raises:
         BadInput: for a file that is no zip, or may not be unpacked, or holds no table.
@@ -69,11 +69,15 @@ def check_upload(desk: Desk, file: object, tab: str | None) -> str:
     path, name = _zip_of(desk, file)
     contents = check_zip(path)
     table = choose_table(contents.names)
+    desk.zips.add(tab, path, name)
     images = sum(not one.lower().endswith(ENDINGS) for one in contents.names)
     size = (
         f"{contents.unpacked / 2**20:,.1f} MB" if contents.unpacked >= 2**20 else f"{contents.unpacked / 1024:,.0f} kB"
     )
-    return f"{name} is exported instead: the table {table} and {images:,} other files, {size} unpacked."
+    return (
+        f"{name} is exported instead: the table {table} and {images:,} other files, {size} unpacked. The page Map offers it "
+        "as a data set too."
+    )
 
 
 def _zip_of(desk: Desk, file: object) -> tuple[Path, str]:

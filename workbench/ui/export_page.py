@@ -23,14 +23,14 @@ _EXTRAS = [
 ]
 
 
-def place_export(desk: Desk) -> None:
-    """Place the page and wire it; call inside a tab."""
+def place_export(desk: Desk, offered: gr.Dropdown) -> None:
+    """Place the page and wire it; call inside a tab. `offered` is where the page Map offers data sets."""
     with gr.Row(elem_id="ts-export"):
         with gr.Column(scale=2, min_width=310):
             upload, hint, inputs, start = _place_inputs(desk)
         with gr.Column(scale=5, min_width=560):
             result = _place_result(desk)
-    _wire_upload(desk, upload, hint, inputs)
+    _wire_upload(desk, upload, hint, inputs, offered)
     _wire_start(desk, start, inputs, result)
 
 
@@ -93,20 +93,21 @@ def _place_result(desk: Desk) -> gr.HTML:
     )
 
 
-def _wire_upload(desk: Desk, upload: gr.File, hint: gr.HTML, inputs: list[Any]) -> None:
+def _wire_upload(desk: Desk, upload: gr.File, hint: gr.HTML, inputs: list[Any], offered: gr.Dropdown) -> None:
     _, data, split, _, n, *_ = inputs
 
     @told
-    def check(request: gr.Request, file: dict[str, Any] | None) -> tuple[str, Any, Any, None]:
+    def check(request: gr.Request, file: dict[str, Any] | None) -> tuple[str, Any, Any, None, Any]:
         said = export_asked.check_upload(desk, file, request.session_hash)
-        return f"<p class='ts-hint'>{html.escape(said)}</p>", *_usable(False), None
+        offers = gr.Dropdown(choices=desk.offers(request.session_hash))
+        return f"<p class='ts-hint'>{html.escape(said)}</p>", *_usable(False), None, offers
 
     def offer() -> tuple[str, Any, Any, int]:
         return _about_zip(), *_usable(True), N_SHAPES
 
     filled = [hint, data, split, n]
     # Without preprocessing Gradio hands over where the file lies, and our own checks come before any unpacking.
-    checked = upload.upload(check, upload, filled, preprocess=False, **LIGHT)
+    checked = upload.upload(check, upload, [*filled, offered], preprocess=False, **LIGHT)
     checked.failure(lambda: (None, *offer()), None, [upload, *filled], **LIGHT)
     upload.clear(offer, None, filled, **LIGHT)
 

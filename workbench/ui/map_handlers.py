@@ -103,16 +103,17 @@ def open_sample(desk: Desk, asked: Mapping[str, Any], tab: str | None) -> tuple[
     latent_map = desk.maps.get(key)
     number = _index(asked.get("sample"), len(latent_map.samples))
     which = _index(asked.get("checkpoint", 0), len(latent_map.checkpoints))
-    sample = _read_again(latent_map, number)
+    sample = _read_again(latent_map, number, desk.maps.data(key))
     images = [_as_upload(desk, ref, tab) for ref in sample.images]
     return images, sample.text, desk.maps.checkpoints(key)[which]
 
 
-def _read_again(latent_map: LatentMap, number: int) -> Sample:
+def _read_again(latent_map: LatentMap, number: int, data: str) -> Sample:
     about, source = latent_map.samples[number], latent_map.source
-    if about.row < 1 or not source.get("data"):
+    data = data or source.get("data", "")
+    if about.row < 1 or not data:
         raise BadInput(f"The map does not say where sample '{about.id}' comes from, so it cannot be opened.")
-    reader, place = find_reader(source["data"], split=source.get("split", "test"))
+    reader, place = find_reader(data, split=source.get("split", "test"))
     rows = reader.rows(place, split=source.get("split", "test"))
     row = next((row for row in itertools.islice(rows, about.row) if row.number == about.row), None)
     if row is None or row.make is None:

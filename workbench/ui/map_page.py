@@ -19,8 +19,11 @@ _OF = [
 ]
 
 
-def place_map(desk: Desk, pages: gr.Tabs, explore: ExploreInputs) -> None:
-    """Place the page and wire it; call inside a tab. `pages` and `explore` are where a sample is opened."""
+def place_map(desk: Desk, pages: gr.Tabs, explore: ExploreInputs) -> gr.Dropdown:
+    """Place the page and wire it; call inside a tab. `pages` and `explore` are where a sample is opened.
+
+    Returns where the data sets are offered.
+    """
     with gr.Row(elem_id="ts-map"):
         with gr.Column(scale=1, min_width=250):
             inputs, draw = _place_inputs(desk)
@@ -28,6 +31,7 @@ def place_map(desk: Desk, pages: gr.Tabs, explore: ExploreInputs) -> None:
             result = _place_map(desk)
     _wire_draw(desk, draw, inputs, result)
     _wire_open(desk, pages, explore, result)
+    return inputs[2]
 
 
 def _place_inputs(desk: Desk) -> tuple[list[Any], gr.Button]:
@@ -36,7 +40,7 @@ def _place_inputs(desk: Desk) -> tuple[list[Any], gr.Button]:
         list(desk.datasets),
         value=SHAPES,
         label="Data set",
-        info="Start the app with --data PATH to offer your own.",
+        info="For your own, upload a zip on the page Export, or start the app with --data PATH.",
         elem_id="ts-map-data",
     )
     with gr.Row():
@@ -70,6 +74,8 @@ def _place_inputs(desk: Desk) -> tuple[list[Any], gr.Button]:
         neighbours = gr.Slider(
             2, 100, 15, step=1, label="Neighbours", info="Few show detail, many the whole.", elem_id="ts-map-neighbours"
         )
+    # A zip has one part only.
+    data.change(lambda name: gr.Dropdown(interactive=str(name) in desk.datasets), data, split, preprocess=False, **LIGHT)
     return [checkpoint, second, data, split, n, of, layer, neighbours, projection], draw
 
 

@@ -15,6 +15,7 @@ MAX_MAPS = 8
 class _Shelved:
     tab: str | None
     checkpoints: tuple[str, ...]
+    data: str = ""
     latent_map: LatentMap | None = None
     version: int = 0
 
@@ -31,11 +32,14 @@ class MapShelf:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Shelved] = OrderedDict()
 
-    def open(self, tab: str | None, checkpoints: tuple[str, ...]) -> str:
-        """Make room for a map under checkpoints, named as the page offers them; returns its key."""
+    def open(self, tab: str | None, checkpoints: tuple[str, ...], data: str = "") -> str:
+        """Make room for a map under checkpoints, named as the page offers them; returns its key.
+
+        `data` is where its samples can be read again, where the map itself must not tell.
+        """
         key = secrets.token_hex(8)
         with self._lock:
-            self._kept[key] = _Shelved(tab=tab, checkpoints=checkpoints)
+            self._kept[key] = _Shelved(tab=tab, checkpoints=checkpoints, data=data)
             while len(self._kept) > self._max_maps:
                 self._kept.popitem(last=False)
         return key
@@ -61,6 +65,10 @@ class MapShelf:
     def checkpoints(self, key: object) -> tuple[str, ...]:
         """Names of a map's checkpoints, as the page offers them."""
         return self._look(key).checkpoints
+
+    def data(self, key: object) -> str:
+        """Where a map's samples can be read again; empty where the map tells."""
+        return self._look(key).data
 
     def release(self, tab: str | None) -> None:
         """Forget the maps of a closed tab."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.errors import BadInput, Cancelled
@@ -13,6 +13,7 @@ from workbench.mapping.points import Points, check_of
 from workbench.mapping.settings import MapSettings
 from workbench.stages import Progress
 from workbench.ui.desk import Desk
+from workbench.ui.zip_shelf import HeldZip
 
 MAX_SAMPLES = 20_000
 MIN_SAMPLES = 2
@@ -29,7 +30,7 @@ class MapAsked:
     second: object = None
     """A checkpoint to compare with; None or empty for none."""
     data: object = None
-    """A name that the page offered."""
+    """A name that the page offered, or the key of a zip."""
     split: object = "test"
     n: object = 300
     of: object = "thoughts"
@@ -43,6 +44,8 @@ class MapAsked:
 class _Order:
     checkpoints: tuple[str, ...]
     data: str
+    zip: HeldZip | None
+    """Stands behind `data`, unless None."""
     split: str
     n: int
     of: Any
@@ -56,8 +59,8 @@ def start_map(desk: Desk, asked: MapAsked, tab: str | None) -> str:
     Raises:
         WorkbenchError: for what can be told to be wrong at once.
     """
-    order = _order(desk, asked)
-    key = desk.maps.open(tab, order.checkpoints)
+    order = _order(desk, asked, tab)
+    key = desk.maps.open(tab, order.checkpoints, order.data if order.zip else "")
 
     def work(progress: Progress, cancelled: Callable[[], bool]) -> Mapping[str, Any]:
         desk.maps.put(key, _make(desk, order, key, progress, cancelled))
@@ -76,8 +79,10 @@ def look_map(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _make(desk: Desk, order: _Order, key: str, progress: Progress, cancelled: Callable[[], bool]) -> LatentMap:
     share = _COLLECTING / len(order.checkpoints)
+    if order.zip is not None:
+        desk.zips.unpack(order.zip, tell=progress, cancelled=cancelled)
     points = [
-        _collect(desk, order, name, part_of(progress, number * share, share), cancelled)
+        _collect_plainly(desk, order, name, part_of(progress, number * share, share), cancelled)
         for number, name in enumerate(order.checkpoints)
     ]
     return make_map(
@@ -96,6 +101,23 @@ def part_of(progress: Progress, begin: float, share: float) -> Progress:
         progress(begin + share * done, message)
 
     return tell
+
+
+def _collect_plainly(desk: Desk, order: _Order, name: str, tell: Progress, cancelled: Callable[[], bool]) -> Points:
+    """As `_collect`; of a zip, the name of its folder is taken out of everything that is shown or saved."""
+    held = order.zip
+    if held is None:
+        return _collect(desk, order, name, tell, cancelled)
+    try:
+        points = _collect(desk, order, name, tell, cancelled)
+    except BadInput as error:
+        raise BadInput(held.plain(str(error))) from error
+    return replace(
+        points,
+        source={part: held.plain(value) for part, value in points.source.items()},
+        samples=tuple(replace(one, image=held.plain(one.image)) for one in points.samples),
+        notes=tuple(held.plain(note) for note in points.notes),
+    )
 
 
 def _collect(desk: Desk, order: _Order, name: str, tell: Progress, cancelled: Callable[[], bool]) -> Points:
@@ -122,7 +144,7 @@ def _collect(desk: Desk, order: _Order, name: str, tell: Progress, cancelled: Ca
         )
 
 
-def _order(desk: Desk, asked: MapAsked) -> _Order:
+def _order(desk: Desk, asked: MapAsked, tab: str | None) -> _Order:
     first = asked.checkpoint
     desk.path_of(first)
     checkpoints = (str(first),)
@@ -133,10 +155,12 @@ def _order(desk: Desk, asked: MapAsked) -> _Order:
         checkpoints = (str(first), str(asked.second))
     if not isinstance(asked.split, str) or not asked.split.strip():
         raise BadInput("The split is empty; 'test' is the usual one.")
+    held = desk.zips.find(asked.data, tab)
     return _Order(
         checkpoints=checkpoints,
-        data=desk.data_of(asked.data),
-        split=asked.split.strip(),
+        data=desk.data_of(asked.data) if held is None else held.data,
+        zip=held,
+        split=asked.split.strip() if held is None else "test",
         n=_whole(asked.n, "The number of samples", MIN_SAMPLES, MAX_SAMPLES),
         of=check_of(str(asked.of)),
         layer=None if asked.layer in (None, "") else _whole(asked.layer, "The layer", -1_000, 1_000),
