@@ -15,6 +15,7 @@ from quick import ORIGIN, QuickModel, quicken, records, tree, write_rows
 
 from workbench.cli import main
 from workbench.export import part
+from workbench.export.engines.single import SingleEngine
 from workbench.export.making import Maker
 from workbench.models.reading import checkpoint_hash
 
@@ -46,6 +47,27 @@ def test_all_rows(rows: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pyt
     assert main(words(rows, tiny_checkpoint, out, "--resume", "--json")) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["status"], summary["out"], summary["rows"], summary["made"]) == ("complete", str(out), 10, 0)
+
+
+def test_what_an_engine_prints_is_no_result(
+    rows: Path,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = SingleEngine.run
+
+    def chatty(self: SingleEngine, *arguments: Any, **options: Any) -> Any:
+        sys.stdout.write("a line of Python\n")
+        os.write(1, b"a line of a library\n")
+        return run(self, *arguments, **options)
+
+    monkeypatch.setattr(SingleEngine, "run", chatty)
+    assert main(words(rows, tiny_checkpoint, tmp_path / "thoughts.jsonl", "--json")) == 0
+    told = capfd.readouterr()
+    assert json.loads(told.out)["rows"] == 10
+    assert {"a line of Python", "a line of a library"} <= set(told.err.splitlines())
 
 
 def test_some_rows_failed(

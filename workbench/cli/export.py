@@ -1,12 +1,13 @@
 """`thinkscope export`: the decoded thoughts of a whole data set, into files."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         batch=args.batch,
         part_rows=args.part_rows,
     )
-    with _stop_on_interrupt() as stopped:
+    with _stop_on_interrupt() as stopped, _own_output():
         try:
             summary = run_export(
                 plan,
@@ -183,6 +184,24 @@ def _stop_on_interrupt() -> Iterator[threading.Event]:
         yield stopped
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _own_output() -> Iterator[None]:
+    """Keep standard output for the result: what engines and libraries print goes where errors go."""
+    sys.stdout.flush()
+    try:
+        held = os.dup(1)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        with redirect_stdout(sys.stderr):
+            os.dup2(2, 1)
+            yield
+    finally:
+        os.dup2(held, 1)
+        os.close(held)
 
 
 class _Line:

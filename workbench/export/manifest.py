@@ -7,6 +7,7 @@ by the notes beside the parts.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -74,7 +75,12 @@ def manifest_json(
         "record": {"schema": record.SCHEMA, "version": record.VERSION},
         "export": export_id(plan),
         "command": list(command),
-        "data": {"title": plan.data_title, "split": plan.split, "revision": plan.data_revision},
+        "data": {
+            "title": plan.data_title,
+            "split": plan.split,
+            "revision": plan.data_revision,
+            "source": _told_source(plan),
+        },
         "plan": deciding(plan),
         "provenance": provenances[0] if provenances else None,
         "further_provenances": provenances[1:],
@@ -84,6 +90,47 @@ def manifest_json(
         "files": dict(files),
         "problems": [] if counts is None else [store.to_json(problem) for problem in counts.problems],
     }
+
+
+def _told_source(plan: Plan) -> str:
+    """What the data set was named; a path as seen from the manifest's folder, so that both may move, and no more is told."""
+    folder = plan.arrays_folder.parent
+    name, colon, source = plan.data.partition(":")
+    if Path(plan.data).is_absolute():
+        return _seen_from(folder, plan.data)
+    return f"{name}:{_seen_from(folder, source)}" if colon and Path(source).is_absolute() else plan.data
+
+
+def _seen_from(folder: Path, path: str) -> str:
+    try:
+        seen = Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return path
+    return seen if seen.startswith("..") else f"./{seen}"
+
+
+def data_source(manifest: Mapping[str, Any], folder: Path) -> str | None:
+    """The data set of an export, as `find_reader` takes it.
+
+    Args:
+        manifest: of the export.
+        folder: where it lies.
+
+    Returns:
+        None where the manifest does not say, as older ones, or names a path that leads nowhere.
+    """
+    told = manifest["data"].get("source")
+    if not isinstance(told, str) or not told:
+        return None
+    name, colon, source = ("", "", told) if _is_path(told) else told.partition(":")
+    if not _is_path(source):
+        return told
+    path = os.path.normpath(folder.absolute() / source)
+    return f"{name}{colon}{path}" if Path(path).exists() else None
+
+
+def _is_path(source: str) -> bool:
+    return source.startswith(("./", "../")) or source == ".." or Path(source).is_absolute()
 
 
 def manifest_text(head: Mapping[str, Any], notes: Iterable[PartNote]) -> Iterator[str]:
