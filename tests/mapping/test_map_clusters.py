@@ -56,6 +56,12 @@ def test_groups_are_named_by_what_others_do_not_say() -> None:
     assert [cluster.size for cluster in named] == [2, 2]
 
 
+def test_no_group_is_named_by_words_that_name_nothing() -> None:
+    said = [Document(text="that is the red one", groups=(0,)), Document(text="blue", groups=(1,))]
+    named = name_groups(np.array([0, 1]), np.full(2, -1), said)
+    assert [cluster.words for cluster in named] == [("red", "one"), ("blue",)]
+
+
 def test_a_group_of_one_think_position_says_so() -> None:
     groups, steps = np.array([0, 0, 0, 1, 1, 1]), np.array([2, 2, 2, 0, 1, 2])
     named = name_groups(groups, steps, [Document(text="", groups=(0, 1))])

@@ -164,6 +164,13 @@ def test_a_map_is_made_and_a_sample_of_it_opened(desk: Desk, of: str) -> None:
     assert not any(Path(image).exists() for image in images)
 
 
+@pytest.mark.parametrize(("given", "layer"), [("", 2), ("  ", 2), (None, 2), ("0", 0), (" 1 ", 1), ("-2", 1), (1, 1)])
+def test_an_empty_layer_is_the_last(desk: Desk, given: object, layer: int) -> None:
+    asked = MapAsked(checkpoint=CHECKPOINT, data=SHAPES, n=4, of="thoughts", projection="pca", layer=given)
+    key, _ = finish(desk, start_map(desk, asked, "tab"))
+    assert desk.maps.get(key).layer == layer
+
+
 def test_a_map_without_a_place_in_data_cannot_be_opened(desk: Desk, key: str) -> None:
     import dataclasses
 
@@ -202,6 +209,9 @@ def test_a_cancelled_map_ends(desk: Desk) -> None:
         {"split": ""},
         {"split": ["test"]},
         {"layer": "top"},
+        {"layer": "1.5"},
+        {"layer": "9" * 30},
+        {"layer": ["0"]},
         {"neighbours": 1},
         {"projection": "tsne"},
         {"checkpoint": None},

@@ -24,6 +24,11 @@ _LIFT = 1.2
 _ONE_STEP = 0.9
 """A group whose points are mostly of one think position is named by it."""
 _WORD = re.compile(r"[^\W\d_][\w'-]+")
+_FUNCTION_WORDS = frozenset(
+    "an and are as at be been but by can do does for from had has have if in into is it its of on or than that the their "
+    "then there these they this those to was were what which who will with would".split()
+)
+"""English words that name nothing, however unevenly they are spread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,7 @@ def _best_words(
     own, others = counts[group], counts.sum(axis=0) - counts[group]
     more = own / max(own.sum(), 1) > _LIFT * others / max(others.sum(), 1)
     order = np.argsort(-weights[group], kind="stable")
-    return tuple(words[i] for i in order if more[i])[:_WORDS]
+    return tuple(words[i] for i in order if more[i] and words[i] not in _FUNCTION_WORDS)[:_WORDS]
 
 
 def _one_step(mine: Int[np.ndarray, " points"], all_steps: Int[np.ndarray, " n"]) -> str:

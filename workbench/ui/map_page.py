@@ -65,8 +65,9 @@ def _place_inputs(desk: Desk) -> tuple[list[Any], gr.Button]:
             info="A second checkpoint on the same map, with lines between the two places of a sample.",
             elem_id="ts-map-second",
         )
-        layer = gr.Number(
-            None, label="Layer", info="Counted from 0; empty for the last.", precision=0, elem_id="ts-map-layer"
+        # No `gr.Number`: Gradio 6.31 turns an empty one into 0 as soon as it is seen.
+        layer = gr.Textbox(
+            "", label="Layer", info="Counted from 0; empty for the last.", max_lines=1, elem_id="ts-map-layer"
         )
         projection = gr.Radio(
             [("UMAP, after PCA", "umap"), ("PCA alone", "pca")], value="umap", label="Projection", elem_id="ts-map-how"
@@ -75,7 +76,9 @@ def _place_inputs(desk: Desk) -> tuple[list[Any], gr.Button]:
             2, 100, 15, step=1, label="Neighbours", info="Few show detail, many the whole.", elem_id="ts-map-neighbours"
         )
     # A zip has one part only.
-    data.change(lambda name: gr.Dropdown(interactive=str(name) in desk.datasets), data, split, preprocess=False, **LIGHT)
+    data.change(
+        lambda name: gr.Dropdown(interactive=str(name) in desk.datasets), data, split, preprocess=False, **LIGHT
+    )
     return [checkpoint, second, data, split, n, of, layer, neighbours, projection], draw
 
 

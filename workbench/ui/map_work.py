@@ -35,7 +35,7 @@ class MapAsked:
     n: object = 300
     of: object = "thoughts"
     layer: object = None
-    """None takes the last."""
+    """A number, or one in letters; None or empty takes the last."""
     neighbours: object = 15
     projection: object = "umap"
 
@@ -163,12 +163,21 @@ def _order(desk: Desk, asked: MapAsked, tab: str | None) -> _Order:
         split=asked.split.strip() if held is None else "test",
         n=_whole(asked.n, "The number of samples", MIN_SAMPLES, MAX_SAMPLES),
         of=check_of(str(asked.of)),
-        layer=None if asked.layer in (None, "") else _whole(asked.layer, "The layer", -1_000, 1_000),
+        layer=_layer(asked.layer),
         settings=MapSettings(
             projection=_projection(asked.projection),
             n_neighbours=_whole(asked.neighbours, "The number of neighbours", 2, 200),
         ),
     )
+
+
+def _layer(given: object) -> int | None:
+    """None takes the last."""
+    written = given.strip() if isinstance(given, str) else given
+    if written in (None, ""):
+        return None
+    number = int(written) if isinstance(written, str) and written.removeprefix("-").isdecimal() else written
+    return _whole(number, "The layer", -1_000, 1_000)
 
 
 def _projection(given: object) -> ProjectionName:

@@ -56,8 +56,7 @@ class MapView {
       this.titlePart(),
       ...[notesPart(head.notes), this.trouble].filter(Boolean),
       this.toolsPart(),
-      make("div", { class: "mp-columns" }, make("div", { class: "mp-left" }, this.stage, this.count, this.keysPart(), this.linesNote, this.painterNote, this.spoken), make("div", { class: "mp-side" }, this.colourPart(), this.point)),
-      this.selection.node,
+      make("div", { class: "mp-columns" }, make("div", { class: "mp-left" }, this.stage, this.count, this.keysPart(), this.linesNote, this.painterNote, this.spoken), make("div", { class: "mp-side" }, this.colourPart(), this.point), this.selection.node),
       ...[clustersPart(head, (code) => this.selectCluster(code)), moversPart(this, (points) => this.words(points.map((point) => this.data.sample[point])), (points) => this.choosePair(points))].filter(Boolean),
       this.quality,
     );
