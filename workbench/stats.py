@@ -118,6 +118,17 @@ def bootstrap_interval(
     return Interval(value=float(sample.mean()), low=float(low), high=float(high), n=int(sample.size))
 
 
+def paired_interval(
+    first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"], *, seed: int, n_resamples: int = 2000
+) -> Interval:
+    """How much the mean rises from the first to the second of two measurements of the same samples, by paired bootstrap.
+
+    Samples are drawn, each with both of its values, so what makes a sample hard for both widens nothing.
+    """
+    change = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    return bootstrap_interval(change, seed=seed, n_resamples=n_resamples)
+
+
 def _top_k_of_many(values: Float[np.ndarray, "*axes n"], k: int) -> Int[np.ndarray, "*axes k"]:
     # The k-th largest value is a threshold; ties at it are settled by index, which argpartition alone does not promise.
     threshold = np.partition(values, -k, axis=-1)[..., -k, None]
