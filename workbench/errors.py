@@ -24,6 +24,10 @@ class Unsupported(WorkbenchError):
     """The model cannot do what was asked of it (no image, no decoder, no such context)."""
 
 
+class OutOfMemory(WorkbenchError):
+    """This machine, or its GPU, has too little memory for what was asked; what was made before is kept."""
+
+
 class Cancelled(WorkbenchError):
     """Work that nobody waits for any more: its user pressed Cancel or left."""
 

@@ -19,6 +19,15 @@ def quiet(done: float, message: str) -> None:
     del done, message
 
 
+def part_of(progress: Progress, begin: float, share: float) -> Progress:
+    """A progress whose whole is a part of another's."""
+
+    def tell(done: float, message: str) -> None:
+        progress(begin + share * done, message)
+
+    return tell
+
+
 class StageClock:
     """Tells stages to whoever listens, and keeps their seconds."""
 

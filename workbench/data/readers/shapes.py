@@ -63,6 +63,11 @@ def to_pair(sample: ShapesSample) -> Pair:
     )
 
 
+def sample_at(source: str, split: str, number: int) -> ShapesSample:
+    """The sample behind a row, by its number; everything is known of it. Raises BadInput or UnknownName as `Shapes` does."""
+    return make_sample(_config(source, split), split, number - 1)
+
+
 def _config(source: str, split: str) -> ShapesConfig:
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)

@@ -1,0 +1,98 @@
+"""A reading on the disk holds what the model says, and goes on where it stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from comparisons import QUERIES, WordModel, shorten, write_data
+
+from workbench.comparing import tracing
+from workbench.comparing.question import Question, pose
+from workbench.comparing.tracing import cell_attention, is_read, read_question
+from workbench.errors import BadInput, Cancelled
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Question:
+    return pose(str(write_data(tmp_path / "data")))
+
+
+def test_a_reading_is_what_the_model_says_one_by_one(
+    tiny_model: Any, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
+    question = pose("shapes", n=4)
+    reading = read_question(tiny_model, question, tmp_path, tiny_checkpoint)
+    assert is_read(tmp_path)
+    assert reading.about.title == "Tiny random model"
+    for place, row in enumerate(question.rows):
+        assert row.pair is not None
+        [trace] = tiny_model.trace([tiny_model.prepare(row.pair.query)])
+        [thought] = tiny_model.decode([trace], max_tokens=8)
+        read = reading.rows[place]
+        assert read.thought is not None
+        assert read.thought.text == thought.text
+        assert [(g.rows, g.cols) for g in read.grids] == [(g.rows, g.cols) for g in trace.grids]
+        assert len(read.think) == tiny_model.info.n_think
+        np.testing.assert_allclose(reading.embeddings()[place], trace.embedding, atol=1e-5)
+        np.testing.assert_allclose(reading.attention(place), cell_attention(trace), atol=1e-5)
+        for layer in range(tiny_model.info.n_layers):
+            np.testing.assert_allclose(reading.states(layer)[place], trace.latents[layer], atol=1e-4)
+    documents = tiny_model.embed([tiny_model.prepare(one) for one in question.documents[:3]])
+    np.testing.assert_allclose(reading.documents()[:3], documents, atol=1e-5)
+
+
+def test_the_hot_patch_is_where_it_was_planted(question: Question, tmp_path: Path) -> None:
+    model = WordModel()
+    reading = read_question(model, question, tmp_path / "r", tmp_path)
+    assert reading.rows[0].grids[0].rows == 3
+    assert reading.rows[0].grids[0].cols == 5
+    maps = reading.attention(0)
+    assert maps.shape == (5, 15)
+    np.testing.assert_array_equal(maps.argmax(axis=1), 1)
+    assert maps[0, 1] > 0.5
+
+
+def test_a_sample_that_is_refused_costs_the_others_nothing(question: Question, tmp_path: Path) -> None:
+    reading = read_question(WordModel(refuses=QUERIES[2:3]), question, tmp_path / "r", tmp_path)
+    assert [bool(row.error) for row in reading.rows] == [False, False, True, False, False, False]
+    embeddings = reading.embeddings()
+    assert np.isnan(embeddings[2]).all()
+    whole = read_question(WordModel(), question, tmp_path / "whole", tmp_path).embeddings()
+    np.testing.assert_array_equal(np.delete(embeddings, 2, axis=0), np.delete(whole, 2, axis=0))
+
+
+def test_a_stopped_reading_goes_on_where_it_was(
+    question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "SIZE", 2)
+    whole = read_question(WordModel(), question, tmp_path / "whole", tmp_path)
+    model = WordModel()
+    with pytest.raises(Cancelled, match="what was read so far is kept"):
+        read_question(model, question, tmp_path / "r", tmp_path, cancelled=lambda: model.traced == 2)
+    assert not is_read(tmp_path / "r")
+    assert len(list((tmp_path / "r").glob("rows-*.json"))) == 2
+    again = WordModel()
+    found = read_question(again, question, tmp_path / "r", tmp_path)
+    assert again.traced == 1
+    assert found.rows == whole.rows
+    np.testing.assert_array_equal(found.embeddings(), whole.embeddings())
+    np.testing.assert_array_equal(found.states(1), whole.states(1))
+    np.testing.assert_array_equal(found.attention(5), whole.attention(5))
+
+
+def test_a_full_disk_is_told(question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tracing, "write_bytes_atomic", full)
+    with pytest.raises(BadInput, match=r"No space left on device.*--keep"):
+        read_question(WordModel(), question, tmp_path / "r", tmp_path)
+
+
+def test_progress_grows_to_the_end(question: Question, tmp_path: Path) -> None:
+    told: list[float] = []
+    read_question(WordModel(), question, tmp_path / "r", tmp_path, tell=lambda done, message: told.append(done))
+    assert told == sorted(told)
+    assert 0 <= told[0] < told[-1] < 1

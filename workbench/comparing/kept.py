@@ -1,0 +1,67 @@
+"""Where readings lie: a folder for each, named by what it holds, so that the same reading is never made twice."""
+
+import os
+import shutil
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import final
+
+MAX_BYTES = 8 * 2**30
+_IN_USE = 3600.0
+"""Seconds since its last use for which a folder is taken to be in use, perhaps by another process."""
+
+
+@final
+class Kept:
+    """Folders by key; those used longest ago go first.
+
+    Args:
+        root: made when needed, readable for its owner alone.
+        max_bytes: what they may hold together.
+    """
+
+    def __init__(self, root: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
+        self.root = root or default_root()
+        self._max_bytes = max_bytes
+
+    def open(self, key: str) -> Path:
+        """The folder of a key, marked as used now."""
+        folder = self.root / key
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.utime(folder)
+        return folder
+
+    def tidy(self, spare: Collection[str] = ()) -> None:
+        """Delete what is beyond the limit, but nothing that is spared or was used within the hour."""
+        held = [folder for folder in self.root.iterdir() if folder.is_dir()] if self.root.is_dir() else []
+        held.sort(key=_used)
+        total = sum(map(_weigh, held))
+        for folder in held:
+            if total <= self._max_bytes:
+                return
+            if folder.name in spare or time.time() - _used(folder) < _IN_USE:
+                continue
+            total -= _weigh(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def default_root() -> Path:
+    """The user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "thinkscope" / "compare"
+
+
+def _used(folder: Path) -> float:
+    with suppress(OSError):
+        return folder.stat().st_mtime
+    return 0.0
+
+
+def _weigh(folder: Path) -> int:
+    total = 0
+    for file in folder.iterdir():
+        with suppress(OSError):
+            total += file.stat().st_size
+    return total

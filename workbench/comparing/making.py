@@ -1,0 +1,292 @@
+"""How a comparison is made: each checkpoint is read in its turn and let go, then readings are set beside each other."""
+
+import gc
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from workbench.assets import read_card, resolve_checkpoint
+from workbench.comparing.kept import Kept
+from workbench.comparing.pairing import compare_pair
+from workbench.comparing.question import Question, check_unchanged
+from workbench.comparing.reading import VERSION, Reading
+from workbench.comparing.scores import UNKNOWN, Scores, score, tell_metrics, writes
+from workbench.comparing.tracing import MAX_TOKENS, is_read, read_question
+from workbench.comparison import ComparedSample, Comparison, Placed, Side, Source
+from workbench.embedder import Embedder
+from workbench.errors import BadInput, OutOfMemory
+from workbench.models.checkpoint import choose_device, load_checkpoint
+from workbench.models.reading import check_folder, checkpoint_hash
+from workbench.stages import Progress, part_of, quiet
+from workbench.stats import top_k
+
+MAX_CHECKPOINTS = 8
+FIRST = 10
+"""Candidates that are told of each ranking."""
+_READING = 0.9
+"""Share of the progress for models; the rest is for figures."""
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A checkpoint that is to be read, known by its content."""
+
+    path: Path
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Where models come from and run, and where readings are kept."""
+
+    kept: Kept
+    device: str | None = None
+    dtype: str | None = None
+    load: Callable[[Path], Embedder] | None = None
+    """None loads the checkpoint anew, and lets it go when it has read."""
+    turn: Callable[[], AbstractContextManager[Callable[[], None]]] = lambda: nullcontext(lambda: None)
+    """Entered while a model reads; what it gives is called between batches."""
+
+    def key(self, question: Question, chosen: Chosen) -> str:
+        """Of one reading: equal for what would come out equal."""
+        device, dtype = choose_device(self.device, self.dtype)
+        asked = [VERSION, question.key, chosen.sha256, device.type, str(dtype), MAX_TOKENS]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison with what it was made from, so that any of its samples can be opened."""
+
+    comparison: Comparison
+    question: Question
+    readings: tuple[Reading, ...]
+
+
+def choose(names: Sequence[str]) -> tuple[Chosen, ...]:
+    """Find checkpoints and know them by their content, before any is loaded.
+
+    Args:
+        names: bundled names or folders, the reference first.
+
+    Raises:
+        BadInput: for fewer than two or more than eight of them, or two that are the same.
+        BadCheckpoint: for a folder that is no checkpoint.
+    """
+    if not 2 <= len(names) <= MAX_CHECKPOINTS:
+        raise BadInput(f"A comparison is of 2 to {MAX_CHECKPOINTS} checkpoints, not {len(names)}.")
+    found: list[Chosen] = []
+    for given in names:
+        path = resolve_checkpoint(given)
+        check_folder(path)
+        sha256 = checkpoint_hash(path)
+        for other in found:
+            if other.sha256 == sha256:
+                same = "given twice" if other.path.resolve() == path.resolve() else f"the same as '{other.path}'"
+                raise BadInput(f"The checkpoint '{given[:200]}' is {same}; a comparison needs checkpoints that differ.")
+        name = read_card(path).name
+        taken = {other.name for other in found}
+        found.append(Chosen(path=path, name=name if name not in taken else str(path), sha256=sha256))
+    return tuple(found)
+
+
+def make_comparison(
+    chosen: Sequence[Chosen],
+    question: Question,
+    setup: Setup,
+    *,
+    tell: Progress = quiet,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Compared:
+    """Read the question with every checkpoint, one model in memory at a time, and compare the first with each other one.
+
+    Args:
+        chosen: as `choose` gave them.
+        question: what they are asked.
+        setup: where models run and readings are kept; a complete reading there is taken as it is.
+        tell: told the share done.
+        cancelled: asked before each batch and each figure.
+
+    Raises:
+        BadInput: when there is no sample that all could read, or when the data changed meanwhile.
+        OutOfMemory: when a model does not fit; complete parts of all readings stay.
+        Cancelled: when `cancelled` said so; likewise.
+    """
+    begin = time.perf_counter()
+    share = _READING / len(chosen)
+    readings = tuple(
+        _read(one, question, setup, part_of(tell, number * share, share), cancelled)
+        for number, one in enumerate(chosen)
+    )
+    setup.kept.tidy({reading.folder.name for reading in readings})
+    tell(_READING, "Comparing")
+    names = [one.name for one in chosen]
+    scores = [score(question, reading, name) for reading, name in zip(readings, names, strict=True)]
+    pairs = tuple(
+        compare_pair(
+            (readings[0], readings[other]),
+            (scores[0], scores[other]),
+            (names[0], names[other]),
+            other,
+            tell=part_of(tell, _READING + (1 - _READING) * (other - 1) / len(chosen), (1 - _READING) / len(chosen)),
+            cancelled=cancelled,
+        )
+        for other in range(1, len(chosen))
+    )
+    comparison = Comparison(
+        source=Source(
+            data=question.data,
+            split=question.split,
+            title=question.title,
+            revision=question.revision,
+            n=len(question.rows),
+            n_candidates=len(question.documents),
+        ),
+        sides=tuple(_side(reading, name) for reading, name in zip(readings, names, strict=True)),
+        metrics=tell_metrics(scores),
+        pairs=pairs,
+        samples=_samples(question, readings, scores),
+        notes=(*question.notes, *_notes(readings, names)),
+        seconds=round(time.perf_counter() - begin, 3),
+    )
+    tell(1.0, "done")
+    return Compared(comparison, question, readings)
+
+
+def _read(one: Chosen, question: Question, setup: Setup, tell: Progress, cancelled: Callable[[], bool]) -> Reading:
+    folder = setup.kept.open(setup.key(question, one))
+    if is_read(folder):
+        tell(1.0, f"{one.name} was read before")
+        return Reading(folder)
+    check_unchanged(question)
+    with _memory_told(one, setup):
+        tell(0.0, f"Loading {one.name}")
+        if setup.load is not None:
+            return _read_with(setup.load(one.path), one, question, setup, folder, tell, cancelled)
+        try:
+            model = load_checkpoint(one.path, device=setup.device, dtype=setup.dtype)
+            return _read_with(model, one, question, setup, folder, tell, cancelled)
+        finally:
+            model = None
+            _let_go()
+
+
+def _read_with(
+    model: Embedder,
+    one: Chosen,
+    question: Question,
+    setup: Setup,
+    folder: Path,
+    tell: Progress,
+    cancelled: Callable[[], bool],
+) -> Reading:
+    with setup.turn() as give_way:
+
+        def between() -> bool:
+            if not cancelled():
+                give_way()
+            return cancelled()
+
+        return read_question(model, question, folder, one.path, tell=tell, cancelled=between)
+
+
+def _let_go() -> None:
+    """Give back what the last model held, before the next one comes."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def _memory_told(one: Chosen, setup: Setup) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_memory(error):
+            raise
+        raise OutOfMemory(
+            f"Memory ran out while '{one.name}' was read. What was read before is kept in {setup.kept.root}, and the same "
+            "comparison goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
+        ) from error
+
+
+def is_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, says that memory ran out: Python's, the allocator's of the CPU or of a GPU."""
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or (
+            isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
+        ):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _side(reading: Reading, name: str) -> Side:
+    info = reading.info
+    return Side(
+        name=name,
+        title=reading.about.title,
+        knows=reading.about.knows,
+        n_think=info.n_think,
+        n_layers=info.n_layers,
+        width=info.width,
+        dim=info.dim,
+        writes=writes(reading),
+        read=sum(not row.error for row in reading.rows),
+        provenance=info.provenance,
+    )
+
+
+def _notes(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
+    for reading, name in zip(readings, names, strict=True):
+        if failed := [row.error for row in reading.rows if row.error]:
+            yield f"'{name}' could not read {len(failed):,} of {len(reading.rows):,} samples. The first reason: {failed[0]}"
+        if refused := reading.refused_documents:
+            yield (
+                f"'{name}' could not embed {len(refused):,} of {reading.about.n_documents:,} candidates. The first reason: "
+                f"{next(iter(refused.values()))}"
+            )
+
+
+def _samples(question: Question, readings: Sequence[Reading], scores: Sequence[Scores]) -> tuple[ComparedSample, ...]:
+    texts = [document.text or (document.images[0].name if document.images else "") for document in question.documents]
+    found = []
+    for place, row in enumerate(question.rows):
+        query = row.pair.query if row.pair is not None else None
+        read = [reading.rows[place] for reading in readings]
+        found.append(
+            ComparedSample(
+                id=row.id,
+                row=row.number,
+                text=query.text if query else "",
+                images=tuple(image.name for image in query.images) if query else (),
+                answer=row.pair.answer if row.pair is not None else "",
+                target="" if row.target is None else question.names[row.target],
+                thoughts=tuple(None if one.thought is None else one.thought.text for one in read),
+                ranks=tuple(None if one.ranks[place] == UNKNOWN else int(one.ranks[place]) for one in scores),
+                first=tuple(_first(one, place, question.names, texts) for one in scores),
+                errors=tuple(one.error for one in read),
+            )
+        )
+    return tuple(found)
+
+
+def _first(scores: Scores, place: int, names: Sequence[str], texts: Sequence[str]) -> tuple[Placed, ...]:
+    known = np.flatnonzero(np.isfinite(scores.cosines[place]))
+    if not known.size:
+        return ()
+    best: list[int] = known[top_k(scores.cosines[place][known], FIRST)].tolist()
+    return tuple(Placed(id=names[at], text=texts[at], score=float(scores.cosines[place, at])) for at in best)

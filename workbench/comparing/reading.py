@@ -1,0 +1,140 @@
+"""What one checkpoint made of a question, on the disk: small things as JSON, arrays as safetensors, read when asked for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Float
+
+from workbench.embedder import EmbedderInfo
+from workbench.store import loads
+from workbench.types import DecodedThought, PatchGrid
+
+VERSION = 1
+"""Raised when a reading would come out otherwise, so that older ones are not taken for it."""
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadWords:
+    """What a think token reads as at the last layer, likeliest first."""
+
+    words: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRow:
+    """What the checkpoint made of one row, without arrays."""
+
+    error: str = ""
+    thought: DecodedThought | None = None
+    grids: tuple[PatchGrid, ...] = ()
+    think: tuple[ReadWords, ...] = ()
+    """Empty where the model reads no words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some rows or documents, in order."""
+
+    rows: tuple[ReadRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Whose reading it is, of what."""
+
+    name: str
+    title: str
+    knows: str
+    info: EmbedderInfo
+    question: str
+    """`Question.key`"""
+    data_revision: str
+    n_rows: int
+    n_documents: int
+    size: int
+    """Rows of a part."""
+
+
+@final
+class Reading:
+    """A complete reading in a folder. Arrays are loaded anew each time, so that holding readings costs little."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.about = loads(About, (folder / ABOUT).read_text(encoding="utf-8"))
+
+    @property
+    def info(self) -> EmbedderInfo:
+        return self.about.info
+
+    @cached_property
+    def rows(self) -> tuple[ReadRow, ...]:
+        """One for each row of the question."""
+        return tuple(row for _, part in self._parts("rows") for row in part.rows)
+
+    @cached_property
+    def refused_documents(self) -> dict[int, str]:
+        """Candidates that it could not embed, with the reason."""
+        rows = [row for _, part in self._parts("documents") for row in part.rows]
+        return {place: row.error for place, row in enumerate(rows) if row.error}
+
+    def embeddings(self) -> Float[np.ndarray, "rows dim"]:
+        """NaN for a row that it could not read."""
+        return self._stack("rows")
+
+    def documents(self) -> Float[np.ndarray, "documents dim"]:
+        """NaN for a document that it could not embed."""
+        return self._stack("documents")
+
+    def states(self, layer: int) -> Float[np.ndarray, "rows think width"]:
+        """States of the think tokens after a layer, from 0; NaN for a row that it could not read."""
+        info = self.info
+        found = np.full((self.about.n_rows, info.n_think, info.width), np.nan, dtype=np.float32)
+        for begin, part, file in self._open("rows"):
+            at = [begin + place for place, row in enumerate(part.rows) if not row.error]
+            if at:
+                found[at] = file.get_slice("latents")[:, layer]
+        return found
+
+    def attention(self, row: int) -> Float[np.ndarray, "rows cells"]:
+        """Share of attention of the think rows and the embed row on each cell of the images, mean over layers and heads."""
+        part, place = divmod(row, self.about.size)
+        with _reader(self.folder / f"{part_name('rows', part)}.safetensors") as file:
+            return file.get_tensor(f"attention.{place}")
+
+    def _stack(self, kind: str) -> np.ndarray:
+        n = self.about.n_rows if kind == "rows" else self.about.n_documents
+        found = np.full((n, self.info.dim), np.nan, dtype=np.float32)
+        for begin, part, file in self._open(kind):
+            at = [begin + place for place, row in enumerate(part.rows) if not row.error]
+            if at:
+                found[at] = file.get_tensor("embedding")
+        return found
+
+    def _open(self, kind: str) -> Iterator[tuple[int, Part, Any]]:
+        for number, part in self._parts(kind):
+            with _reader(self.folder / f"{part_name(kind, number)}.safetensors") as file:
+                yield number * self.about.size, part, file
+
+    def _parts(self, kind: str) -> Iterator[tuple[int, Part]]:
+        n = self.about.n_rows if kind == "rows" else self.about.n_documents
+        for number in range(-(-n // self.about.size)):
+            text = (self.folder / f"{part_name(kind, number)}.json").read_text(encoding="utf-8")
+            yield number, loads(Part, text)
+
+
+def part_name(kind: str, number: int) -> str:
+    """Name of a part's files, without ending. The JSON is written last and says that the part is complete."""
+    return f"{kind}-{number:05d}"
+
+
+def _reader(path: Path) -> Any:
+    from safetensors import safe_open
+
+    return safe_open(path, framework="numpy")

@@ -1,0 +1,177 @@
+"""What each checkpoint gets right, sample by sample: ranks of the right documents, and what its thoughts say."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from workbench.comparing.question import AskedRow, Question
+from workbench.comparing.reading import Reading, ReadRow
+from workbench.comparison import Difference, Estimate, Metric, Writes
+from workbench.data.reader import find_reader
+from workbench.data.readers.shapes import sample_at
+from workbench.data.shapes import score_thought
+from workbench.data.shapes.language import caption
+from workbench.mapping.gathering import is_right
+from workbench.stats import Interval, bootstrap_interval, paired_interval, rank_of
+
+SEED = 0
+UNKNOWN = 0
+"""Rank of a target that is not known, or not ranked."""
+_ABOUT = {
+    "hit_at_1": "Share of the queries whose right document ranks first.",
+    "mrr": "Mean of 1 / rank of the right document: 1 where all rank first.",
+    "thought_exact": "Share of the thoughts that list every object with the right place, size, colour and shape, and none besides.",
+    "answer_exact": "Share of the thoughts whose answer is the right one, word for word.",
+    "target_exact": "Share of the thoughts that are the words of the right document.",
+    "token_log_probability": "Mean log-probability (nats) of the tokens of the decoded thought: how sure it is, not how right.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Of one checkpoint, with an entry for each row of the question."""
+
+    cosines: Float[np.ndarray, "rows documents"]
+    """NaN for rows and documents that it could not read."""
+    ranks: Int[np.ndarray, " rows"]
+    """1 is the best; 0 where there is none."""
+    values: Mapping[str, Float[np.ndarray, " rows"]]
+    """By metric; NaN where a sample has none."""
+    undefined: Mapping[str, str]
+    """Metrics of other checkpoints that this one has not, with the reason."""
+
+
+def writes(reading: Reading) -> Writes:
+    """What the checkpoint's decoded thoughts are trained to say."""
+    return reading.info.tells if any(row.thought is not None for row in reading.rows) else "nothing"
+
+
+def score(question: Question, reading: Reading, name: str) -> Scores:
+    """Rank every query's right document and read its thought against what the data know.
+
+    Args:
+        question: what was read.
+        reading: by one checkpoint.
+        name: what reasons call it.
+    """
+    cosines = reading.embeddings() @ reading.documents().T
+    targets = np.array([-1 if row.target is None else row.target for row in question.rows])
+    ranks = _ranks(cosines, targets)
+    known = ranks > UNKNOWN
+    values: dict[str, np.ndarray] = {}
+    undefined: dict[str, str] = {}
+    if known.any():
+        values["hit_at_1"] = np.where(known, ranks == 1, np.nan)
+        values["mrr"] = np.where(known, 1 / np.maximum(ranks, 1), np.nan)
+    said = _score_thoughts(question, reading, name, undefined)
+    kept = {metric: one for metric, one in (values | said).items() if np.isfinite(one).any()}
+    return Scores(cosines=cosines, ranks=ranks, values=kept, undefined=undefined)
+
+
+def tell_metrics(scores: Sequence[Scores]) -> tuple[Metric, ...]:
+    """Every metric that some checkpoint has, with its value under each."""
+    names = [name for name in _ABOUT if any(name in one.values for one in scores)]
+    return tuple(
+        Metric(name=name, about=_ABOUT[name], values=tuple(_mean(one.values.get(name)) for one in scores))
+        for name in names
+    )
+
+
+def tell_differences(first: Scores, second: Scores) -> tuple[Difference, ...]:
+    """Paired differences of what both have, over the samples that have both."""
+    found = []
+    for name in _ABOUT:
+        if name not in first.values or name not in second.values:
+            continue
+        one, other = first.values[name], second.values[name]
+        both = np.isfinite(one) & np.isfinite(other)
+        if both.any():
+            change = estimate(paired_interval(one[both], other[both], seed=SEED))
+            better, worse = int((other[both] > one[both]).sum()), int((other[both] < one[both]).sum())
+            found.append(Difference(metric=name, change=change, better=better, worse=worse))
+    return tuple(found)
+
+
+def estimate(interval: Interval) -> Estimate:
+    """An interval as it stands in a record."""
+    return Estimate(value=interval.value, low=interval.low, high=interval.high, n=interval.n)
+
+
+def _ranks(cosines: Float[np.ndarray, "rows documents"], targets: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
+    ranks = np.full(len(targets), UNKNOWN, dtype=np.int64)
+    if not cosines.shape[1]:
+        return ranks
+    asked = np.flatnonzero(targets >= 0)
+    asked = asked[np.isfinite(cosines[asked, targets[asked]])]
+    # A document without embedding is found by nobody; as NaN it would count against the right one.
+    ranked = np.nan_to_num(cosines[asked], nan=-np.inf)
+    ranks[asked] = rank_of(ranked, targets[asked])
+    return ranks
+
+
+def _mean(values: Float[np.ndarray, " rows"] | None) -> Estimate | None:
+    if values is None:
+        return None
+    return estimate(bootstrap_interval(values[np.isfinite(values)], seed=SEED))
+
+
+def _score_thoughts(
+    question: Question, reading: Reading, name: str, undefined: dict[str, str]
+) -> dict[str, Float[np.ndarray, " rows"]]:
+    reads = _reader_of(question)
+    told = writes(reading)
+    if told == "nothing":
+        undefined |= dict.fromkeys(reads, f"'{name}' writes no text.")
+        return {}
+    if told == "target":
+        why = f"'{name}' tells the words of its target, not a reasoning."
+        undefined |= {metric: why for metric in reads if metric != "target_exact"}
+    else:
+        undefined["target_exact"] = f"'{name}' tells its reasoning, not the words of its target."
+    found = {metric: np.full(len(question.rows), np.nan) for metric in (*reads, "token_log_probability")}
+    for place, (row, read) in enumerate(zip(question.rows, reading.rows, strict=True)):
+        if read.thought is None or row.pair is None:
+            continue
+        logs = read.thought.log_probabilities
+        found["token_log_probability"][place] = np.mean(logs) if logs else np.nan
+        for metric, right in reads.items():
+            if metric not in undefined:
+                found[metric][place] = right(row, read)
+    return found
+
+
+def _reader_of(question: Question) -> dict[str, Callable[[AskedRow, ReadRow], float]]:
+    """How thoughts are read back, by metric: word by word where everything is known, by answer and target elsewhere."""
+    reader, source = find_reader(question.data, split=question.split)
+    if reader.name == "shapes":
+
+        def exact(row: AskedRow, read: ReadRow) -> float:
+            assert read.thought is not None
+            return score_thought(read.thought.text, sample_at(source, question.split, row.number)).exact
+
+        def answer(row: AskedRow, read: ReadRow) -> float:
+            assert read.thought is not None
+            return score_thought(read.thought.text, sample_at(source, question.split, row.number)).answer
+
+        def target(row: AskedRow, read: ReadRow) -> float:
+            assert read.thought is not None
+            sample = sample_at(source, question.split, row.number)
+            return read.thought.text.strip() == (sample.target_text or caption(sample.scene.items))
+
+        return {"thought_exact": exact, "answer_exact": answer, "target_exact": target}
+    return {"answer_exact": _answers, "target_exact": _tells_target}
+
+
+def _answers(row: AskedRow, read: ReadRow) -> float:
+    assert row.pair is not None
+    assert read.thought is not None
+    return is_right(read.thought.text, row.pair.answer) if row.pair.answer else float("nan")
+
+
+def _tells_target(row: AskedRow, read: ReadRow) -> float:
+    assert row.pair is not None
+    assert read.thought is not None
+    target = row.pair.target
+    return read.thought.text.strip() == target.text.strip() if target is not None and target.text else float("nan")

@@ -1,0 +1,304 @@
+"""Checkpoints beside each other, as a record for the terminal, the page and the report to show. The first is the reference.
+
+Figures that could not be had are None, and `refused` says why. Samples are numbered by their place in `Comparison.samples`,
+think tokens and layers from 1.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from workbench.types import ImageRef, PatchGrid, Provenance
+
+SCHEMA = "thinkscope.comparison"
+VERSION = 1
+"""Raised when a key changes its meaning or goes; new keys may come at any time."""
+
+Writes = Literal["reasoning", "target", "nothing"]
+Kind = Literal["same", "gone", "new"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean over samples with its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What was asked of every checkpoint."""
+
+    data: str
+    split: str
+    title: str
+    revision: str
+    n: int
+    """Rows that were looked at, bad ones included."""
+    n_candidates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One checkpoint."""
+
+    name: str
+    title: str
+    knows: str
+    n_think: int
+    n_layers: int
+    width: int
+    dim: int
+    writes: Writes
+    read: int
+    """Samples that it could read."""
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A measure of quality of each checkpoint."""
+
+    name: str
+    about: str
+    values: tuple[Estimate | None, ...]
+    """One for each side; None where it is not defined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How a metric differs between the reference and the other, sample by sample."""
+
+    metric: str
+    change: Estimate
+    """Other minus reference: the mean of the samples' own differences."""
+    better: int
+    """Samples at which the other is better."""
+    worse: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far two rankings of the same candidates agree."""
+
+    name: str
+    about: str
+    value: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness:
+    """How alike two spaces are that hold the same samples. Every figure stands beside what it reads by chance."""
+
+    of: Literal["embedding", "thoughts", "thought"]
+    """The embedding, the mean of the think tokens' states, or the state of one think token."""
+    think: tuple[int, ...]
+    """Which think token of the reference and of the other; empty for the others."""
+    layer: tuple[int, ...]
+    """Layer of the reference and of the other; empty for embeddings."""
+    n: int
+    neighbours: int
+    overlap: Estimate
+    """Share of a sample's nearest neighbours (by cosine) that are the same in both spaces."""
+    overlap_chance: float
+    overlap_p: float
+    """Of a permutation test; so is `cka_p`. Not corrected for the number of rows."""
+    cka: float
+    """Debiased linear CKA."""
+    cka_chance: float
+    """Mean over shuffled samples."""
+    cka_p: float
+    residual: float
+    """Share of the variance that the best turn, scale and shift leaves (Procrustes)."""
+    residual_chance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Likeness of many spaces of the reference (rows) to many of the other (columns)."""
+
+    rows: tuple[str, ...]
+    cols: tuple[str, ...]
+    overlap: Float[np.ndarray, "rows cols"]
+    cka: Float[np.ndarray, "rows cols"]
+    overlap_chance: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A think token of one checkpoint and its counterpart in the other; None where none is left for it."""
+
+    reference: int | None
+    other: int | None
+    overlap: float | None
+    cka: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A part that could not be compared, and why, in one sentence."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of one sample between the reference and the other."""
+
+    sample: int
+    rank_reference: int | None
+    """Place of the right document among the candidates, 1 the best."""
+    rank_other: int | None
+    words: float | None
+    """Share of the words of both thoughts that the other has not, 0 to 1."""
+    neighbours: float | None
+    """Share of its nearest neighbours among the embeddings that changed, 0 to 1."""
+
+    @property
+    def gained(self) -> int | None:
+        """Places that the right document rose."""
+        if self.rank_reference is None or self.rank_other is None:
+            return None
+        return self.rank_reference - self.rank_other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairComparison:
+    """The reference and one other checkpoint."""
+
+    reference: int
+    other: int
+    """Number of the side."""
+    differences: tuple[Difference, ...]
+    agreements: tuple[Agreement, ...]
+    likeness: tuple[Likeness, ...]
+    layers: Grid | None
+    """Mean of the think tokens' states, layer by layer."""
+    steps: Grid | None
+    """Single think tokens at the last layer."""
+    depths: Grid | None
+    """Matched think tokens (columns) at each layer of the reference (rows) and the layer of like depth of the other."""
+    matches: tuple[Match, ...]
+    matched: Literal["likeness", "position"]
+    """How think tokens were matched: by position where there are equally many, or too few samples to tell; else so that the
+    overlaps of `steps` sum to the most (Hungarian method)."""
+    changes: tuple[Change, ...]
+    """Of every sample that both could read, in their order."""
+    refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A candidate in a ranking."""
+
+    id: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedSample:
+    """One row of the data, and what each checkpoint made of it."""
+
+    id: str
+    row: int
+    text: str
+    images: tuple[str, ...]
+    answer: str
+    target: str
+    """Id of the right document; empty when the data names none."""
+    thoughts: tuple[str | None, ...]
+    """One for each side; None where none was written."""
+    ranks: tuple[int | None, ...]
+    first: tuple[tuple[Placed, ...], ...]
+    """The best candidates of each side, best first."""
+    errors: tuple[str, ...]
+    """Why a side could not read it; empty where it could."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Everything that was found about two or more checkpoints on one data set."""
+
+    source: Source
+    sides: tuple[Side, ...]
+    metrics: tuple[Metric, ...]
+    pairs: tuple[PairComparison, ...]
+    samples: tuple[ComparedSample, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    def place_of(self, sample_id: str) -> int | None:
+        """The number of a sample by its id; None when it is not there."""
+        return next((place for place, sample in enumerate(self.samples) if sample.id == sample_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordPiece:
+    """Words of a diff: in both thoughts, only in the reference's (gone), or only in the other's (new)."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAs:
+    """What one think token reads as at the last layer."""
+
+    words: tuple[str, ...]
+    """Likeliest first; empty where the model reads no words."""
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Two attention rows beside each other: matched think tokens, or the embed tokens. Numbers count the rows of each side."""
+
+    label: str
+    reference: int | None
+    other: int | None
+    read_reference: ReadAs | None
+    read_other: ReadAs | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A candidate under both."""
+
+    text: str
+    is_target: bool
+    rank_reference: int
+    rank_other: int
+    score_reference: float
+    score_other: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleView:
+    """One sample side by side."""
+
+    pair: int
+    sample: int
+    images: tuple[ImageRef, ...]
+    diff: tuple[WordPiece, ...]
+    """Empty unless both wrote."""
+    cards: tuple[Card, ...]
+    grids: tuple[tuple[PatchGrid, ...], tuple[PatchGrid, ...]]
+    maps: tuple[Float[np.ndarray, "rows cells"], Float[np.ndarray, "other_rows other_cells"]]
+    """Share of attention on each cell, mean over layers and heads: of the think tokens, then of the embed token."""
+    apart: str
+    """Why the two sides' maps may not lie over each other; empty when they may."""
+    standings: tuple[Standing, ...]
+    """The first candidates of both, and the right one, in the reference's order."""
+
+    @property
+    def high(self) -> float:
+        """The top of the colour scale that all maps of both sides share."""
+        return max((float(one.max()) for one in self.maps if one.size), default=0.0)

@@ -1,0 +1,318 @@
+"""A comparison as one HTML file: pictures inside, no script, nothing fetched. What slides and sorts does so by CSS alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from workbench.comparison import Card, Change, Comparison, PairComparison, ReadAs, SampleView, Standing
+from workbench.render import comparison_parts as parts
+from workbench.render import heat
+from workbench.render.html import escape, png_uri, thumbnail
+from workbench.types import PatchGrid
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""The browser itself refuses scripts and the network, should anything ever slip through the escaping."""
+_LISTED = 50
+_SLIDE = 264
+"""Width of a picture that slides, pixels: both of its halves must keep it."""
+_STYLE = """
+:root{color-scheme:light dark}
+body{margin:0 auto;max-width:76em;padding:1.2em;font:16px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff}
+h1{font-size:1.5em;margin:.2em 0}h2{font-size:1.25em;margin:1.6em 0 .3em}h3{font-size:1.05em;margin:1.2em 0 .3em!important}
+summary{cursor:pointer;padding:.35em 0;overflow-wrap:anywhere}
+details.cp-sample{border:1px solid var(--cp-line);border-radius:10px;padding:.3em 1em;margin:.6em 0}
+details.cp-sample:target{outline:2px solid var(--cp-accent)}
+a{color:var(--cp-accent)}
+.cp-shown{display:flex;flex-wrap:wrap;gap:.6em;margin:.5em 0}.cp-shown img{max-height:13em;max-width:100%;border-radius:.3em}
+.cp-tabs>input{position:absolute;opacity:0}
+.cp-tabs>label{display:inline-block;padding:.25em .8em;margin:0 .3em .5em 0;border:1px solid var(--cp-line);border-radius:2em;cursor:pointer;font-size:.9em}
+.cp-tabs>div{display:none}
+.cp-tabs>input:checked+label{border-color:var(--cp-accent);box-shadow:0 0 0 1px var(--cp-accent) inset}
+.cp-tabs>input:focus-visible+label{outline:2px solid var(--cp-accent)}
+.cp-tabs>input:nth-of-type(1):checked~div:nth-of-type(1),.cp-tabs>input:nth-of-type(2):checked~div:nth-of-type(2),
+.cp-tabs>input:nth-of-type(3):checked~div:nth-of-type(3){display:block}
+.cp-long{max-height:24em;overflow:auto}
+.cp-slides{display:flex;flex-wrap:wrap;gap:12px}
+.cp-slide{position:relative}
+.cp-slide>.cp-over{position:absolute;inset:0 auto 0 0;width:50%;min-width:16px;max-width:100%;overflow:hidden;resize:horizontal;
+border-right:2px solid #fff;box-shadow:1px 0 0 #000}
+@media(prefers-color-scheme:dark){body{color:#e6e9ec;background:#14171a}
+.cp{--cp-soft:#a3b0c2;--cp-line:#3d444d;--cp-gone:#5c2a22;--cp-new:#14472f;--cp-up:#7fd3a4;--cp-down:#f5a99b;--cp-accent:#7aa7ff}}
+""".strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSample:
+    """A sample that the report shows in full, with its pictures decoded."""
+
+    view: SampleView
+    pictures: tuple[Image.Image, ...]
+
+
+def comparison_html(comparison: Comparison, shown: Sequence[ShownSample]) -> str:
+    """Make the whole document.
+
+    Args:
+        comparison: everything but single samples.
+        shown: samples in full, the first of each pair opened; of the others the report lists what changed.
+    """
+    source = comparison.source
+    names = " and ".join(side.name for side in comparison.sides)
+    title = f"Thinkscope: {names} compared"
+    about = f"{source.title}, split {source.split}: {source.n:,} samples, {source.n_candidates:,} candidates."
+    body = [_pair(comparison, number, shown) for number in range(len(comparison.pairs))]
+    looks = "".join(_background(one) for one in _once(shown))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{parts.style('.dark')}\n{_STYLE}\n{looks}</style></head>"
+        f'<body class="cp"><header><h1>{escape(names)}</h1><p class="cp-soft">{escape(about)}</p>'
+        f"{parts.sides_html(comparison)}{parts.notes_html(comparison.notes)}</header>"
+        f"{''.join(body)}{_origin(comparison)}</body></html>\n"
+    )
+
+
+def _pair(comparison: Comparison, number: int, shown: Sequence[ShownSample]) -> str:
+    pair = comparison.pairs[number]
+    names = comparison.sides[pair.reference].name, comparison.sides[pair.other].name
+    mine = [one for one in shown if one.view.pair == number]
+    sections = (
+        ("Not compared", parts.refused_html(pair)),
+        ("Quality", parts.quality_html(comparison, pair)),
+        ("Samples that changed most", _changed(comparison, number, {one.view.sample for one in mine})),
+        ("Samples side by side", _samples(comparison, pair, names, mine)),
+        ("How alike they are", parts.likeness_html(pair)),
+        ("Do they rank alike?", parts.agreement_html(pair)),
+        ("Layers and think tokens", parts.grids_html(pair, names)),
+    )
+    body = "".join(f"<h3>{title}</h3>{part}" for title, part in sections if part)
+    return f"<section><h2>{escape(names[1])} against {escape(names[0])}</h2>{body}</section>"
+
+
+def _changed(comparison: Comparison, number: int, full: set[int]) -> str:
+    pair = comparison.pairs[number]
+    lists = changed_lists(pair)
+    tabs, bodies = [], []
+    for place, (title, changes) in enumerate(lists):
+        name = f"p{number}t{place}"
+        chosen = " checked" if place == 0 else ""
+        tabs.append(
+            f'<input type="radio" name="p{number}" id="{name}"{chosen}><label for="{name}">{title} ({len(changes):,})</label>'
+        )
+        more = f'<p class="cp-soft">The first {_LISTED} of {len(changes):,}.</p>' if len(changes) > _LISTED else ""
+        rows = "".join(_change(comparison, number, change, full) for change in changes[:_LISTED])
+        head = "<tr><th>sample</th><th>question</th><th>rank</th><th></th><th>words changed</th><th>neighbours changed</th></tr>"
+        table = f'<div class="cp-long cp-wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+        bodies.append(f"<div>{more}{table if changes else '<p class=cp-soft>None.</p>'}</div>")
+    about = (
+        "Ranks are of the right document. Samples with a link are shown in full below; the page Compare of "
+        "thinkscope app opens every one of them."
+    )
+    # Labels first, so that the boxes behind them can be chosen by a rule.
+    return f'<p class="cp-soft">{about}</p><div class="cp-tabs">{"".join(tabs)}{"".join(bodies)}</div>'
+
+
+def changed_lists(pair: PairComparison) -> tuple[tuple[str, list[Change]], ...]:
+    """Samples whose right document fell, or rose, and those whose thought changed, each the most changed first."""
+    fell = sorted((one for one in pair.changes if (one.gained or 0) < 0), key=lambda one: one.gained or 0)
+    rose = sorted((one for one in pair.changes if (one.gained or 0) > 0), key=lambda one: -(one.gained or 0))
+    said = sorted((one for one in pair.changes if one.words), key=lambda one: -(one.words or 0))
+    return ("Rank lost", fell), ("Rank gained", rose), ("Thought changed", said)
+
+
+def _change(comparison: Comparison, number: int, change: Change, full: set[int]) -> str:
+    sample = comparison.samples[change.sample]
+    name = escape(sample.id)
+    if change.sample in full:
+        name = f'<a href="#{_anchor(number, change.sample)}">{name}</a>'
+    ranks = "" if change.rank_other is None else f"{change.rank_reference:,} → {change.rank_other:,}"
+    return (
+        f'<tr><td>{name}</td><td>{escape(sample.text)}</td><td class="cp-number">{ranks}</td>'
+        f"<td>{parts.arrow_html(change.rank_reference, change.rank_other)}</td>"
+        f'<td class="cp-number">{_share(change.words)}</td><td class="cp-number">{_share(change.neighbours)}</td></tr>'
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def _anchor(pair: int, sample: int) -> str:
+    return f"p{pair}s{sample}"
+
+
+def _samples(comparison: Comparison, pair: PairComparison, names: tuple[str, str], shown: Sequence[ShownSample]) -> str:
+    if not shown:
+        return ""
+    about = (
+        f'<p class="cp-soft">{len(shown):,} of {len(pair.changes):,} samples in full: the first, and those that changed most. '
+        "Drag the lower right corner of a picture's left half to slide from one checkpoint to the other.</p>"
+    )
+    return about + "".join(_sample(comparison, one, names, is_open=place == 0) for place, one in enumerate(shown))
+
+
+def _sample(comparison: Comparison, one: ShownSample, names: tuple[str, str], *, is_open: bool) -> str:
+    view = one.view
+    sample = comparison.samples[view.sample]
+    pictures = "".join(f'<img src="{png_uri(thumbnail(picture))}" alt="">' for picture in one.pictures)
+    body = [
+        f'<div class="cp-shown">{pictures}</div>' if pictures else "",
+        f'<p class="cp-soft">Right answer: {escape(sample.answer)}</p>' if sample.answer else "",
+        _thoughts(comparison, view, names),
+        _standings(view.standings, names),
+        _maps(view, names),
+    ]
+    return (
+        f'<details class="cp-sample" id="{_anchor(view.pair, view.sample)}"{" open" if is_open else ""}>'
+        f"<summary><b>{escape(sample.id)}</b> {escape(sample.text)}</summary>{''.join(body)}</details>"
+    )
+
+
+def _thoughts(comparison: Comparison, view: SampleView, names: tuple[str, str]) -> str:
+    pair, sample = comparison.pairs[view.pair], comparison.samples[view.sample]
+    texts = [sample.thoughts[side] for side in (pair.reference, pair.other)]
+    if not any(text is not None for text in texts):
+        return ""
+    columns = []
+    for name, text, other, tag in zip(names, texts, ("new", "gone"), ("del", "ins"), strict=True):
+        if text is None:
+            said = '<p class="cp-soft">Writes no text.</p>'
+        elif view.diff:
+            kept = [piece for piece in view.diff if piece.kind != other]
+            words = (
+                escape(piece.text) if piece.kind == "same" else f"<{tag}>{escape(piece.text)}</{tag}>" for piece in kept
+            )
+            said = f'<p class="cp-text">{" ".join(words)}</p>'
+        else:
+            said = f'<p class="cp-text">{escape(text) or "(no words)"}</p>'
+        columns.append(f'<div><p class="cp-side">{escape(name)}</p>{said}</div>')
+    return f'<h4>Decoded thoughts</h4><div class="cp-two">{"".join(columns)}</div>'
+
+
+def _standings(standings: Sequence[Standing], names: tuple[str, str]) -> str:
+    if not standings:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(one.text)}{' <small>right</small>' if one.is_target else ''}</td>"
+        f'<td class="cp-number">{one.rank_reference:,} <small>{one.score_reference:.3f}</small></td>'
+        f'<td class="cp-number">{one.rank_other:,} <small>{one.score_other:.3f}</small></td>'
+        f"<td>{parts.arrow_html(one.rank_reference, one.rank_other)}</td></tr>"
+        for one in standings
+    )
+    head = f"<tr><th>candidate</th><th>rank, cosine: {escape(names[0])}</th><th>{escape(names[1])}</th><th></th></tr>"
+    return f'<h4>Candidates</h4><div class="cp-wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+
+
+def _maps(view: SampleView, names: tuple[str, str]) -> str:
+    cards = "".join(_card(view, card, names) for card in view.cards)
+    if not view.images:
+        return f'<h4>Think tokens</h4><div class="cp-cards">{cards}</div>'
+    if view.apart:
+        scale = f'<p class="cp-soft">{escape(view.apart)} Each has a colour scale of its own.</p>'
+    else:
+        scale = parts.scale_html(view.high)
+    slides = "" if view.apart else "".join(_slide(view, card) for card in view.cards)
+    sliding = (
+        f"<details><summary>Slide from {escape(names[0])} (left) to {escape(names[1])} (right)</summary>"
+        f'<div class="cp-slides">{slides}</div></details>'
+        if slides
+        else ""
+    )
+    return f'<h4>Think tokens and what they attend to</h4>{scale}<div class="cp-cards">{cards}</div>{sliding}'
+
+
+def _card(view: SampleView, card: Card, names: tuple[str, str]) -> str:
+    rows = (card.reference, card.other)
+    reads = (card.read_reference, card.read_other)
+    halves = "".join(
+        f'<div><p class="cp-name">{escape(name)}</p>{_pictures(view, side, row)}{_reads(read)}</div>'
+        if row is not None
+        else f'<div><p class="cp-name">{escape(name)}</p><p class="cp-soft">Has no counterpart.</p></div>'
+        for side, (name, row, read) in enumerate(zip(names, rows, reads, strict=True))
+    )
+    return f'<div class="cp-card"><b>{escape(card.label)}</b><div class="cp-halves">{halves}</div></div>'
+
+
+def _reads(read: ReadAs | None) -> str:
+    if read is None:
+        return ""
+    return "".join(
+        f'<div class="cp-read"><span>{escape(word.strip() or "␣")}</span><span>{likely:.0%}</span></div>'
+        for word, likely in zip(read.words, read.probabilities, strict=True)
+    )
+
+
+def _pictures(view: SampleView, side: int, row: int, width: int | None = None) -> str:
+    """The sample's images with a row's map over each."""
+    if not view.maps[side].size or row >= len(view.maps[side]):
+        return ""
+    high = view.high if not view.apart else float(view.maps[side].max())
+    found = []
+    for number, cells in enumerate(cells_by_image(view.maps[side][row], view.grids[side])):
+        drawn = Image.fromarray(heat.colours(cells, low=0.0, high=high))
+        ref = view.images[number]
+        size = f"width:{width}px;" if width else ""
+        found.append(
+            f'<div class="cp-picture i{_look(view, number)}" style="{size}aspect-ratio:{ref.width}/{ref.height}">'
+            f'<img src="{png_uri(drawn)}" alt=""></div>'
+        )
+    return "".join(found)
+
+
+def cells_by_image(
+    row: Float[np.ndarray, " cells"], grids: Sequence[PatchGrid]
+) -> list[Float[np.ndarray, "rows cols"]]:
+    """A row of attention as one map for each image, frames averaged."""
+    ends = np.cumsum([grid.n_tokens for grid in grids])[:-1]
+    return [
+        part.reshape(grid.frames, grid.rows, grid.cols).mean(axis=0)
+        for part, grid in zip(np.split(row, ends), grids, strict=True)
+    ]
+
+
+def _slide(view: SampleView, card: Card) -> str:
+    if card.reference is None or card.other is None:
+        return ""
+    under, over = _pictures(view, 1, card.other, _SLIDE), _pictures(view, 0, card.reference, _SLIDE)
+    if not under or not over:
+        return ""
+    return (
+        f'<figure style="width:{_SLIDE}px"><small>{escape(card.label)}</small>'
+        f'<div class="cp-slide">{under}<div class="cp-over">{over}</div></div></figure>'
+    )
+
+
+def _look(view: SampleView, image: int) -> str:
+    """Name of the rule that holds an image once for all the maps that lie on it."""
+    return f"{view.sample}x{image}"
+
+
+def _background(one: ShownSample) -> str:
+    return "".join(
+        f".i{_look(one.view, number)}{{background-image:url({png_uri(thumbnail(picture))})}}\n"
+        for number, picture in enumerate(one.pictures)
+    )
+
+
+def _once(shown: Sequence[ShownSample]) -> list[ShownSample]:
+    return list({one.view.sample: one for one in shown}.values())
+
+
+def _origin(comparison: Comparison) -> str:
+    rows = [
+        f"<tr><th>{escape(side.name)}</th><td>{escape(side.provenance.checkpoint)}</td>"
+        f"<td>{escape(side.provenance.weights_sha256)}</td></tr>"
+        for side in comparison.sides
+    ]
+    data = (
+        f"<tr><th>data</th><td>{escape(comparison.source.data)}</td><td>{escape(comparison.source.revision)}</td></tr>"
+    )
+    head = "<tr><th></th><th>where</th><th>content (SHA-256 of weights, revision of data)</th></tr>"
+    return (
+        f'<section><h2>Where these numbers come from</h2><div class="cp-wide"><table><thead>{head}</thead>'
+        f"<tbody>{''.join(rows)}{data}</tbody></table></div></section>"
+    )
