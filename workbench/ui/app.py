@@ -14,6 +14,7 @@ from workbench.assets import assets_dir, examples
 from workbench.errors import WorkbenchError
 from workbench.runner import Session
 from workbench.samples import make_sample
+from workbench.ui.compare_page import place_compare
 from workbench.ui.desk import Desk
 from workbench.ui.explore import place_explore
 from workbench.ui.export_page import place_export
@@ -42,6 +43,7 @@ def build_app(desk: Desk) -> gr.Blocks:
         desk.maps.release(request.session_hash)
         desk.exports.leave(request.session_hash)
         desk.zips.leave(request.session_hash)
+        desk.comparisons.leave(request.session_hash)
 
     with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=_CACHE) as app:
         gr.HTML(_HEADER, elem_id="ts-header")
@@ -50,6 +52,9 @@ def build_app(desk: Desk) -> gr.Blocks:
                 explore = place_explore(desk)
             with gr.Tab("Map", id="map"):
                 offered = place_map(desk, pages, explore)
+            # Placed at once, though hidden: the address may name a comparison.
+            with gr.Tab("Compare", id="compare", render_children=True):
+                place_compare(desk, pages)
             # Placed at once, though hidden: a page that is loaded again finds its export before somebody looks for it.
             with gr.Tab("Export", id="export", render_children=True):
                 place_export(desk, offered)

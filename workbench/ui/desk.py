@@ -18,6 +18,7 @@ from workbench.explanation import Explanation, values_of
 from workbench.inspection import Inspection
 from workbench.runner import Session
 from workbench.samples import Candidate, read_candidates
+from workbench.ui.compare_shelf import CompareShelf
 from workbench.ui.export_shelf import ExportShelf
 from workbench.ui.jobs import Jobs
 from workbench.ui.map_shelf import MapShelf
@@ -109,6 +110,7 @@ class Desk:
         self.maps = MapShelf()
         self.exports = ExportShelf(upload_folder)
         self.zips = ZipShelf(upload_folder)
+        self.comparisons = CompareShelf()
         self.jobs = Jobs()
         self.uploads = Uploads(upload_folder)
         self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])

@@ -67,7 +67,7 @@ class Jobs:
         with self._lock:
             job = self._jobs.get(key) if isinstance(key, str) else None
             if job is None:
-                raise BadInput("This map is no longer being made; ask for it again.")
+                raise BadInput("This is no longer being made; ask for it again.")
             job.looked = time.monotonic()
             if job.answer is not None:
                 del self._jobs[str(key)]

@@ -1,0 +1,107 @@
+"""The page Compare of the real app in a real browser, over the two bundled checkpoints and a few Shapes samples."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+SAMPLES = 6
+LONG = 300_000
+"""Milliseconds: two checkpoints read 200 candidates, on a machine that may be busy."""
+
+
+def open_compare(page: Any, address: str) -> Any:
+    page.set_default_timeout(LONG)
+    page.goto(address)
+    page.get_by_role("tab", name="Compare").click()
+    page.get_by_role("button", name="Compare", exact=True).wait_for()
+    return page
+
+
+def order(page: Any, n: int | str = SAMPLES) -> None:
+    page.locator("#ts-compare-n input").fill(str(n))
+    page.get_by_role("button", name="Compare", exact=True).click()
+
+
+def shown(page: Any) -> str:
+    """Wait for a sample side by side; returns its id."""
+    page.locator("[data-testid=sample][data-sample]").wait_for()
+    return page.get_by_test_id("sample").get_attribute("data-sample")
+
+
+def asked(page: Any) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def pixels(page: Any) -> str:
+    return page.evaluate("document.querySelector('.cp-canvas').toDataURL()")
+
+
+def test_two_checkpoints_are_compared_and_the_address_opens_it_again(tab: Any, address: str, tmp_path: Path) -> None:
+    page = open_compare(tab, address)
+    order(page, n=0)
+    page.locator(".toast-wrap").get_by_text("The number of samples is 0, but must lie between 1").first.wait_for()
+
+    # Cancelled at once, and a second click while it runs begins no second run.
+    order(page)
+    page.get_by_test_id("compare-cancel").click()
+    page.get_by_test_id("compare-error").get_by_text("Cancelled.").wait_for()
+    order(page)
+    first = shown(page)
+    assert page.get_by_test_id("changes").locator("tr").count() == SAMPLES
+    assert "Right document found first" in page.get_by_test_id("quality").inner_text()
+    assert "neighbours kept" in page.get_by_test_id("likeness").inner_text()
+    assert asked(page)["compare"] == ["tte-flash", "tte-flash-early"]
+    assert asked(page)["sample"] == [first]
+
+    # A sorted list opens another sample, a card another think token, and the slider moves from one to the other.
+    page.get_by_test_id("sort-id").click()
+    ids = page.locator("[data-testid=changes] tr").evaluate_all("rows => rows.map((row) => row.dataset.id)")
+    assert ids == sorted(ids)
+    page.locator("[data-testid=changes] tr[data-id='test-000004'] button").click()
+    page.locator("[data-testid=sample][data-sample='test-000004']").wait_for()
+    page.get_by_test_id("choice-2").click()
+    before = pixels(page) if page.locator(".cp-canvas").count() else None
+    page.get_by_test_id("slide").fill("100")
+    if before is not None:
+        assert pixels(page) != before
+    assert asked(page)["k"] == ["3"]
+
+    with page.expect_download() as waiting:
+        page.get_by_test_id("compare-save-json").click()
+    waiting.value.save_as(tmp_path / "comparison.json")
+    assert json.loads((tmp_path / "comparison.json").read_text())["schema"] == "thinkscope.comparison"
+
+    # Another tab, dark and narrow, opened by the address alone.
+    other = page.context.new_page()
+    other.set_default_timeout(LONG)
+    other.set_viewport_size({"width": 800, "height": 900})
+    other.goto(f"{page.url}&__theme=dark")
+    assert shown(other) == "test-000004"
+    assert other.get_by_test_id("choice-2").get_attribute("aria-pressed") == "true"
+    assert other.locator("#ts-compare-n input").input_value() == str(SAMPLES)
+    assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert other.evaluate("document.body.classList.contains('dark')")
+    assert shown(page) == "test-000004"
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("compare=/etc/passwd&compare=tte-flash&n=3", "There is no checkpoint named '/etc/passwd'"),
+        ("compare=tte-flash&compare=tte-flash-early&data=/etc&n=3", "There is no data set named '/etc'"),
+        ("compare=tte-flash&compare=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E", "There is no checkpoint named '<img"),
+        ("compare=tte-flash", "No second checkpoint"),
+    ],
+)
+def test_an_address_of_nonsense_is_told(tab: Any, address: str, query: str, told: str) -> None:
+    tab.goto(f"{address}?{query}")
+    tab.locator("[data-testid=compare-error]").get_by_text("This address cannot be opened").wait_for(
+        state="attached", timeout=60_000
+    )
+    assert told in tab.get_by_test_id("compare-error").text_content()
+    assert tab.locator("[data-testid=compare] img").count() == 0

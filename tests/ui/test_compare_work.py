@@ -1,0 +1,198 @@
+"""What the page Compare asks of the server, without a browser: orders, addresses, nonsense, second clicks, and cancel."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparisons import QUERIES, WordModel, setup, write_data
+
+from workbench.comparing.kept import Kept
+from workbench.embedder import Embedder
+from workbench.errors import BadInput, UnknownName, WorkbenchError
+from workbench.runner import Session
+from workbench.ui.compare_shelf import CompareOrder, CompareShelf
+from workbench.ui.compare_view import fetch_comparison, fetch_sample, save_comparison
+from workbench.ui.compare_work import (
+    CompareAsked,
+    cancel_compare,
+    check_asked,
+    look_compare,
+    read_address,
+    start_compare,
+)
+from workbench.ui.desk import Desk
+
+
+class WordSession(Session):
+    """Its checkpoints are planted models, known by their folders."""
+
+    def __init__(self, models: dict[str, WordModel]) -> None:
+        super().__init__(device="cpu", dtype="float32")
+        self.models = models
+        self.open = threading.Event()
+        self.open.set()
+
+    def model(self, checkpoint: str = "") -> Embedder:
+        self.open.wait(30)
+        return self.models[Path(checkpoint).name]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    models = [WordModel("good"), WordModel("blind", swaps={"red": "blue"}), WordModel("third")]
+    folders, _ = setup(tmp_path, *models)
+    data = write_data(tmp_path / "data")
+    (tmp_path / "uploads").mkdir()
+    session = WordSession({model.info.name: model for model in models})
+    desk = Desk(session, [Path(one) for one in folders], data=[str(data)], upload_folder=tmp_path / "uploads")
+    desk.comparisons = CompareShelf(Kept(tmp_path / "kept"))
+    return desk
+
+
+def asked(desk: Desk, **changes: Any) -> CompareAsked:
+    data = next(name for name in desk.datasets if name != "Shapes")
+    return CompareAsked(**({"first": "good", "others": ["blind"], "data": data, "split": "test", "n": 6} | changes))
+
+
+def finish(desk: Desk, text: str) -> dict[str, Any]:
+    found, end = json.loads(text), time.monotonic() + 60
+    while "answer" not in found and "error" not in found:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        found = look_compare(desk, {"job": found["job"]})
+    return found
+
+
+def test_from_an_order_to_a_sample(desk: Desk) -> None:
+    key = finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"]
+    found = fetch_comparison(desk, {"comparison": key})
+    [pair] = found["pairs"]
+    assert pair["names"] == ("good", "blind")
+    assert [one["id"] for one in pair["changes"]] == [f"q{number}" for number in range(6)]
+    assert [(one["gained"] or 0) < 0 for one in pair["changes"]] == ["red" in query for query in QUERIES]
+    assert "Right document found first" in pair["quality"]
+    sample = fetch_sample(desk, {"comparison": key, "pair": 0, "sample": "q0"})
+    assert sample["diff"][:2] == [["gone", "red"], ["new", "blue"]]
+    assert len(sample["maps"][0]) == len(sample["cards"]) == 5
+    assert sample["maps"][0][0][0]["rows"] == 3
+    assert max(sample["maps"][1][2][0]["cells"]) <= sample["highs"][1] == sample["highs"][0]
+    assert sample["images"][0]["src"].startswith("data:image/")
+    json.dumps([found, sample], allow_nan=False)
+    saved = json.loads(save_comparison(desk, {"comparison": key, "kind": "json"})["text"])
+    assert saved["schema"] == "thinkscope.comparison"
+    assert save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q2"})["text"].startswith(
+        "<!doctype html>"
+    )
+
+
+def test_the_same_order_is_made_once_for_all_tabs(desk: Desk) -> None:
+    one = finish(desk, start_compare(desk, asked(desk), "one"))
+    traced = {name: model.traced for name, model in desk.session.models.items()}  # pyright: ignore[reportAttributeAccessIssue]
+    other = finish(desk, start_compare(desk, asked(desk), "other"))
+    assert one["answer"] == other["answer"]
+    assert {name: model.traced for name, model in desk.session.models.items()} == traced  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_second_click_begins_no_second_run(desk: Desk) -> None:
+    desk.session.open.clear()  # pyright: ignore[reportAttributeAccessIssue]
+    first = json.loads(start_compare(desk, asked(desk), "tab"))
+    again = json.loads(start_compare(desk, asked(desk), "tab"))
+    assert again["job"] == first["job"]
+    stranger = json.loads(start_compare(desk, asked(desk), "other tab"))
+    assert stranger["job"] != first["job"]
+    changed = json.loads(start_compare(desk, asked(desk, n=5), "tab"))
+    assert changed["job"] != first["job"]
+    with pytest.raises(BadInput, match="no longer being made"):
+        look_compare(desk, {"job": first["job"]})
+    desk.session.open.set()  # pyright: ignore[reportAttributeAccessIssue]
+    # The tab that left took nobody along that asked the same.
+    for order in (stranger, changed):
+        assert "answer" in finish(desk, json.dumps(order))
+    assert desk.comparisons.running("tab", check_asked(desk, asked(desk, n=5))) is None
+
+
+def test_cancelled_is_gone_and_can_be_asked_for_again(desk: Desk) -> None:
+    desk.session.open.clear()  # pyright: ignore[reportAttributeAccessIssue]
+    begun = json.loads(start_compare(desk, asked(desk), "tab"))
+    cancel_compare(desk, {"job": begun["job"]}, "tab")
+    with pytest.raises(BadInput, match="no longer being made"):
+        look_compare(desk, {"job": begun["job"]})
+    desk.session.open.set()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "answer" in finish(desk, start_compare(desk, asked(desk), "tab"))
+
+
+def test_a_closed_tab_gives_its_run_up(desk: Desk) -> None:
+    desk.session.open.clear()  # pyright: ignore[reportAttributeAccessIssue]
+    begun = json.loads(start_compare(desk, asked(desk), "tab"))
+    desk.comparisons.leave("tab")
+    desk.session.open.set()  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(BadInput):
+        look_compare(desk, {"job": begun["job"]})
+
+
+def test_what_goes_wrong_in_the_run_is_a_sentence(desk: Desk) -> None:
+    model = desk.session.models["blind"]  # pyright: ignore[reportAttributeAccessIssue]
+    model.fails_at = 1
+    found = finish(desk, start_compare(desk, asked(desk), "tab"))
+    assert "Memory ran out while 'blind' was read" in found["error"]
+    assert "answer" in finish(desk, start_compare(desk, asked(desk), "tab"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"first": None}, "No checkpoint is chosen"),
+        ({"first": "/etc"}, "no checkpoint named"),
+        ({"others": []}, "No second checkpoint"),
+        ({"others": None}, "No second checkpoint"),
+        ({"others": ["good"]}, "chosen twice"),
+        ({"others": ["../data"]}, "no checkpoint named"),
+        ({"others": [{"a": 1}]}, "no checkpoint named"),
+        ({"others": ["blind"] * 9}, "at most 7"),
+        ({"data": "/etc/passwd"}, "no data set named"),
+        ({"split": ""}, "split is empty"),
+        ({"n": 0}, "between 1 and 5,000"),
+        ({"n": 10**9}, "between 1 and 5,000"),
+        ({"n": "many"}, "whole number"),
+        ({"n": 2.5}, "whole number"),
+        ({"n": True}, "whole number"),
+    ],
+)
+def test_nonsense_is_refused_in_a_sentence(desk: Desk, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(WorkbenchError, match=told) as error:
+        start_compare(desk, asked(desk, **changes), "tab")
+    assert str(error.value).endswith(".")
+
+
+def test_an_address_is_checked_like_any_other_input(desk: Desk) -> None:
+    data = asked(desk).data
+    found = read_address({"compare": ["good", "blind", "third"], "data": data, "split": "test", "n": "6"})
+    assert check_asked(desk, found) == CompareOrder(
+        checkpoints=("good", "blind", "third"), data=str(data), split="test", n=6
+    )
+    for bad in ({}, {"compare": "good"}, {"compare": ["good", "blind"], "data": data, "split": "test", "n": "1e3"}):
+        with pytest.raises(WorkbenchError):
+            check_asked(desk, read_address(bad))
+    with pytest.raises(UnknownName):
+        check_asked(desk, read_address({"compare": ["/etc", "blind"], "data": data, "split": "test", "n": "6"}))
+
+
+def test_what_was_never_made_is_not_shown(desk: Desk) -> None:
+    for key in (None, "0" * 32, 5, ["x"]):
+        for ask in (fetch_comparison, fetch_sample, save_comparison):
+            with pytest.raises(BadInput, match="no longer in memory"):
+                ask(desk, {"comparison": key})
+    key = finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"]
+    for wrong in (
+        {"pair": 1, "sample": "q0"},
+        {"pair": True, "sample": "q0"},
+        {"pair": 0, "sample": "<q>"},
+        {"pair": 0},
+    ):
+        with pytest.raises(BadInput, match=r"\.$"):
+            fetch_sample(desk, {"comparison": key, **wrong})
+    with pytest.raises(BadInput, match="'html' or 'json'"):
+        save_comparison(desk, {"comparison": key, "kind": "exe"})

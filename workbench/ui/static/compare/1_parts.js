@@ -1,0 +1,101 @@
+// The parts of a comparison that are words and tables. Texts enter as text; only figures drawn by the server enter as markup.
+
+const LISTED = 100;
+
+function section(title, about, ...children) {
+  return make("section", { class: "tv-section" }, make("h3", {}, title), about ? make("p", { class: "tv-about" }, about) : null, ...children);
+}
+
+/** A figure that the server drew and escaped. */
+function drawn(html, name) {
+  if (!html) return null;
+  const node = make("div", name ? { "data-testid": name } : {});
+  node.innerHTML = html;
+  return node;
+}
+
+function figure(title, html, name) {
+  return html ? section(title, null, drawn(html, name)) : null;
+}
+
+function share(value) {
+  return value === null ? "" : `${Math.round(value * 100)}%`;
+}
+
+function arrow(ranks) {
+  const [before, after] = ranks;
+  if (before === null || after === null) return null;
+  if (before === after) return make("small", {}, "=");
+  return after < before ? make("span", { class: "cp-up" }, `▲ ${before - after}`) : make("span", { class: "cp-down" }, `▼ ${after - before}`);
+}
+
+const COLUMNS = [
+  ["id", "sample", (one) => one.id, 1],
+  ["text", "question", (one) => one.text, 1],
+  ["gained", "rank of the right document", (one) => one.gained, 1],
+  ["words", "words changed", (one) => one.words, -1],
+  ["neighbours", "neighbours changed", (one) => one.neighbours, -1],
+];
+
+/** What sorts first: numbers by size, texts by letters; what is not known comes last, whichever way. */
+function compareBy(value, way) {
+  return (one, other) => {
+    const [a, b] = [value(one), value(other)];
+    if (a === null || b === null) return (a === null) - (b === null);
+    return way * (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));
+  };
+}
+
+/** The list of samples, sorted by a click on a column's name; `open(id)` on a click on a sample. */
+class ChangeList {
+  constructor(changes, open) {
+    Object.assign(this, { changes, open, current: null, more: LISTED });
+    const ranked = changes.some((one) => one.gained !== null);
+    [this.by, this.way] = ranked ? ["gained", 1] : ["words", -1];
+    this.head = make("tr", {});
+    this.body = make("tbody", { "data-testid": "changes" });
+    this.rest = make("button", { type: "button", class: "tv-button tv-small", onclick: () => this.show(this.more + LISTED) }, "Show more");
+    this.node = make("div", {}, make("div", { class: "cp-list" }, make("table", {}, make("thead", {}, this.head), this.body)), this.rest);
+    this.show(LISTED);
+  }
+
+  sort(name, first) {
+    this.way = this.by === name ? -this.way : first;
+    this.by = name;
+    this.show(LISTED);
+  }
+
+  show(more) {
+    this.more = more;
+    const [, , value] = COLUMNS.find(([name]) => name === this.by);
+    const sorted = [...this.changes].sort(compareBy(value, this.way));
+    this.head.replaceChildren(
+      ...COLUMNS.map(([name, title, , first]) => {
+        const on = this.by === name;
+        const button = make("button", { type: "button", class: "cp-sort", "data-testid": `sort-${name}`, onclick: () => this.sort(name, first) }, `${title}${on ? (this.way > 0 ? " ↑" : " ↓") : ""}`);
+        return make("th", { scope: "col", "aria-sort": on ? (this.way > 0 ? "ascending" : "descending") : "none" }, button);
+      }),
+    );
+    this.body.replaceChildren(...sorted.slice(0, more).map((one) => this.row(one)));
+    this.rest.hidden = sorted.length <= more;
+    this.rest.textContent = `Show more (${sorted.length - more} left)`;
+  }
+
+  row(one) {
+    const ranks = one.ranks[1] === null ? [] : [`${one.ranks[0]} → ${one.ranks[1]} `, arrow(one.ranks)];
+    return make(
+      "tr",
+      { "data-id": one.id, "aria-current": String(one.id === this.current) },
+      make("td", {}, make("button", { type: "button", class: "cp-go", onclick: () => this.open(one.id) }, one.id)),
+      make("td", { class: "cp-question" }, one.text),
+      make("td", { class: "cp-number" }, ranks),
+      make("td", { class: "cp-number" }, share(one.words)),
+      make("td", { class: "cp-number" }, share(one.neighbours)),
+    );
+  }
+
+  mark(id) {
+    this.current = id;
+    for (const row of this.body.children) row.setAttribute("aria-current", String(row.dataset.id === id));
+  }
+}

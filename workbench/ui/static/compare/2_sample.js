@@ -1,0 +1,135 @@
+// One sample under two checkpoints: a diff of words, candidates, think tokens, and a slider over one picture.
+
+function loadImage(source) {
+  return new Promise((resolve, reject) => {
+    const picture = new Image();
+    picture.onload = () => resolve(picture);
+    picture.onerror = () => reject(new Error("the image of the sample cannot be shown"));
+    picture.src = source;
+  });
+}
+
+function thoughtsPart(view, names) {
+  if (view.thoughts.every((text) => text === null)) return null;
+  const column = (side) => {
+    const text = view.thoughts[side];
+    let body = ["Writes no text."];
+    if (text !== null && view.diff.length) {
+      const [left, tag] = side === 0 ? ["new", "del"] : ["gone", "ins"];
+      body = view.diff.filter(([kind]) => kind !== left).flatMap(([kind, words]) => [kind === "same" ? words : make(tag, {}, words), " "]);
+    } else if (text !== null) body = [text || "(no words)"];
+    return make("div", {}, make("p", { class: "cp-side" }, names[side]), make("p", { class: "cp-text", "data-testid": `thought-${side}` }, body));
+  };
+  return make("div", {}, make("h4", {}, "Decoded thoughts"), make("div", { class: "cp-two" }, column(0), column(1)));
+}
+
+function standingsPart(view, names) {
+  if (!view.standings.length) return null;
+  const rows = view.standings.map((one) =>
+    make(
+      "tr",
+      {},
+      make("td", { class: "cp-question" }, one.text, one.right ? make("small", {}, "the right one") : null),
+      [0, 1].map((side) => make("td", { class: "cp-number" }, `${one.ranks[side]} `, make("small", {}, `cosine ${one.scores[side].toFixed(3)}`))),
+      make("td", {}, arrow(one.ranks)),
+    ),
+  );
+  const head = make("tr", {}, ["candidate", `rank, ${names[0]}`, names[1], ""].map((name) => make("th", { scope: "col" }, name)));
+  return make("div", {}, make("h4", {}, "Candidates"), make("div", { class: "cp-wide" }, make("table", { "data-testid": "standings" }, make("thead", {}, head), make("tbody", {}, rows))));
+}
+
+/** Paint a picture and a map over its part from `begin` to `end` (shares of the width). */
+function paintHalf(pen, picture, map, high, begin, end) {
+  const { width, height } = pen.canvas;
+  pen.save();
+  pen.beginPath();
+  pen.rect(begin * width, 0, (end - begin) * width, height);
+  pen.clip();
+  pen.imageSmoothingEnabled = picture.naturalWidth > width / 2;
+  pen.drawImage(picture, 0, 0, width, height);
+  if (map) {
+    const small = make("canvas", { width: map.cols, height: map.rows });
+    const cells = small.getContext("2d").createImageData(map.cols, map.rows);
+    map.cells.forEach((value, place) => cells.data.set([...viridis(high > 0 ? value / high : 0), 153], place * 4));
+    small.getContext("2d").putImageData(cells, 0, 0);
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(small, 0, 0, width, height);
+  }
+  pen.restore();
+}
+
+function barCanvas() {
+  const bar = make("canvas", { class: "cp-bar", width: 180, height: 10 });
+  const pen = bar.getContext("2d");
+  for (let x = 0; x < 180; x += 1) {
+    pen.fillStyle = `rgb(${viridis(x / 179).map(Math.round).join(",")})`;
+    pen.fillRect(x, 0, 1, 10);
+  }
+  return bar;
+}
+
+/** The pictures with a slider, and the cards that choose whose attention is shown. `chosen(k)` when another card is. */
+class Stage {
+  constructor(view, names, chosen) {
+    Object.assign(this, { view, names, chosen, k: 0 });
+    this.canvases = view.images.map((image) => {
+      const scale = 840 / Math.max(image.width, image.height);
+      const canvas = make("canvas", { class: "cp-canvas", width: Math.max(2, Math.round(image.width * scale)), height: Math.max(2, Math.round(image.height * scale)), role: "img", "aria-label": `${image.name}, attention` });
+      const slide = (event) => {
+        if (!event.buttons) return;
+        const box = canvas.getBoundingClientRect();
+        this.slider.value = String(Math.round((100 * (event.clientX - box.left)) / box.width));
+        this.draw();
+      };
+      canvas.addEventListener("pointerdown", slide);
+      canvas.addEventListener("pointermove", slide);
+      return canvas;
+    });
+    this.slider = make("input", { type: "range", min: 0, max: 100, value: 50, "data-testid": "slide", "aria-label": `Slide from ${names[0]} (left) to ${names[1]} (right)`, oninput: () => this.draw() });
+    this.cards = view.cards.map((card, k) => this.card(card, k));
+    this.node = make("div", { class: view.images.length ? "cp-stage" : "" }, view.images.length ? this.pictures() : null, make("div", { class: "cp-pick" }, this.cards));
+  }
+
+  pictures() {
+    const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`;
+    const scale = this.view.apart
+      ? make("p", { class: "tv-error", "data-testid": "apart" }, `${this.view.apart} Each has a colour scale of its own.`)
+      : make("div", { class: "cp-scale" }, "0%", barCanvas(), `${percent(this.view.highs[0])} of a token's attention on one patch; one scale for both`);
+    const ends = make("div", { class: "cp-ends" }, make("span", {}, `← ${this.names[0]}`), make("span", {}, `${this.names[1]} →`));
+    return make("div", {}, this.canvases, this.view.apart ? null : [ends, this.slider], scale);
+  }
+
+  card(card, k) {
+    const side = (number) => {
+      const known = card.rows[number] !== null;
+      const reads = card.reads[number].map(([word, likely]) => make("div", { class: "cp-read" }, make("span", {}, word), make("span", {}, share(likely))));
+      return make("div", {}, make("p", { class: "cp-name" }, this.names[number]), known ? reads : make("small", {}, "no counterpart"));
+    };
+    return make("button", { type: "button", class: "cp-choice", "aria-pressed": "false", "data-testid": `choice-${k}`, onclick: () => this.choose(k, true) }, make("b", {}, card.label), make("div", { class: "cp-halves" }, side(0), side(1)));
+  }
+
+  choose(k, byHand = false) {
+    this.k = Math.min(Math.max(k, 0), this.cards.length - 1);
+    this.cards.forEach((card, place) => card.setAttribute("aria-pressed", String(place === this.k)));
+    this.draw();
+    if (byHand) this.chosen(this.k);
+  }
+
+  /** One picture with both halves; where patches differ, the half of each is the whole map of its side, one below the other. */
+  draw() {
+    const rows = this.view.cards[this.k].rows;
+    const at = Number(this.slider.value) / 100;
+    this.canvases.forEach((canvas, image) => {
+      const pen = canvas.getContext("2d");
+      const picture = this.view.images[image].element;
+      const map = (side) => (rows[side] === null ? null : this.view.maps[side][rows[side]]?.[image]);
+      const split = this.view.apart ? 0.5 : at;
+      pen.clearRect(0, 0, canvas.width, canvas.height);
+      paintHalf(pen, picture, map(0), this.view.highs[0], 0, split);
+      paintHalf(pen, picture, map(1), this.view.highs[1], split, 1);
+      pen.fillStyle = "#fff";
+      pen.fillRect(split * canvas.width - 2, 0, 4, canvas.height);
+    });
+    this.node.dataset.drawn = `${this.k} ${this.slider.value}`;
+  }
+}
