@@ -1,7 +1,7 @@
 """`python docs/screenshots.py`: pictures of the running app for the README, written to `docs/images/`.
 
 Starts the real app, picks an example, presses the button, waits for the thought and clicks one of its words; then draws
-a map and points at it: 1440 and 800 px wide, light and dark. The README shows the upper part of the wide ones.
+a map and points at it; then compares the two bundled checkpoints: 1440 and 800 px wide, light and dark. The README shows the upper part of the wide ones.
 """
 
 import shutil
@@ -57,6 +57,7 @@ def main() -> int:
             page = browser.new_page(viewport={"width": width, "height": 1000})
             shoot(page, f"{address}?__theme={theme}", f"explore-{theme}-{width}.png")
             shoot_map(page, f"{address}?__theme={theme}", f"map-{theme}-{width}.png")
+            shoot_compare(page, f"{address}?__theme={theme}", f"compare-{theme}-{width}.png")
             page.close()
         browser.close()
     for theme in ("light", "dark"):
@@ -98,6 +99,19 @@ def shoot_map(page: Any, address: str, name: str) -> None:
     page.get_by_test_id("map-stage").focus()
     page.keyboard.press("ArrowRight")
     page.get_by_test_id("map-near").wait_for()
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=FOLDER / name, full_page=True)
+    print(f"wrote {FOLDER / name}")
+
+
+def shoot_compare(page: Any, address: str, name: str) -> None:
+    """One picture of the page Compare: the sample that lost most ranks, half of it under each checkpoint."""
+    page.goto(address)
+    page.get_by_role("tab", name="Compare").click()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.locator("[data-testid=sample][data-sample]").wait_for(timeout=600_000)
+    page.get_by_test_id("choice-1").click()
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)
     page.screenshot(path=FOLDER / name, full_page=True)

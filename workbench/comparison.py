@@ -77,9 +77,9 @@ class Difference:
     metric: str
     change: Estimate
     """Other minus reference: the mean of the samples' own differences."""
-    better: int
-    """Samples at which the other is better."""
-    worse: int
+    higher: int
+    """Samples at which the other has more of it."""
+    lower: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

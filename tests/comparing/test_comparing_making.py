@@ -54,7 +54,7 @@ def test_quality_and_its_paired_differences_are_those_that_were_planted(compared
     assert metrics["mrr"][1] == pytest.approx(np.mean([1 / other for _, other in ranks if other]))
     [hit] = [one for one in pair_of(compared).differences if one.metric == "hit_at_1"]
     assert hit.change.value == pytest.approx(-red.mean())
-    assert (hit.better, hit.worse) == (0, int(red.sum()))
+    assert (hit.higher, hit.lower) == (0, int(red.sum()))
 
 
 def test_who_changed_is_told_sample_by_sample(compared: Compared) -> None:

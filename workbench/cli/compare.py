@@ -116,8 +116,8 @@ def _estimate(found: Any) -> str:
 
 
 def _differences(pair: Any) -> str:
-    rows = [(one.metric, _estimate(one.change), str(one.better), str(one.worse)) for one in pair.differences]
-    return table(rows, head=("difference", "95% interval, paired", "better", "worse")) if rows else ""
+    rows = [(one.metric, _estimate(one.change), str(one.higher), str(one.lower)) for one in pair.differences]
+    return table(rows, head=("difference", "95% interval, paired", "higher at", "lower at")) if rows else ""
 
 
 def _likeness(pair: Any) -> str:

@@ -262,7 +262,7 @@ def _notes(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
 
 
 def _samples(question: Question, readings: Sequence[Reading], scores: Sequence[Scores]) -> tuple[ComparedSample, ...]:
-    texts = [document.text or (document.images[0].name if document.images else "") for document in question.documents]
+    texts = [question.told(place) for place in range(len(question.documents))]
     found = []
     for place, row in enumerate(question.rows):
         query = row.pair.query if row.pair is not None else None

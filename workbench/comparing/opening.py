@@ -107,10 +107,9 @@ def _standings(compared: Compared, found: PairComparison, sample: int) -> tuple[
         for place, side in zip(places, (found.reference, found.other), strict=True):
             # As it was counted over all samples at once, where sums may end in another last bit.
             place[target] = compared.comparison.samples[sample].ranks[side] or place[target]
-    documents = question.documents
     return tuple(
         Standing(
-            text=documents[at].text or (documents[at].images[0].name if documents[at].images else question.names[at]),
+            text=question.told(at),
             is_target=at == target,
             rank_reference=int(places[0][at]),
             rank_other=int(places[1][at]),

@@ -50,6 +50,11 @@ class Question:
     notes: tuple[str, ...] = ()
     key: str = field(init=False)
 
+    def told(self, document: int) -> str:
+        """What a candidate is called where people read: its text, or the name of its image."""
+        one = self.documents[document]
+        return one.text or (f"image {one.images[0].name}" if one.images else self.names[document])
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", self._key())
 

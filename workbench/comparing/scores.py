@@ -89,8 +89,8 @@ def tell_differences(first: Scores, second: Scores) -> tuple[Difference, ...]:
         both = np.isfinite(one) & np.isfinite(other)
         if both.any():
             change = estimate(paired_interval(one[both], other[both], seed=SEED))
-            better, worse = int((other[both] > one[both]).sum()), int((other[both] < one[both]).sum())
-            found.append(Difference(metric=name, change=change, better=better, worse=worse))
+            higher, lower = int((other[both] > one[both]).sum()), int((other[both] < one[both]).sum())
+            found.append(Difference(metric=name, change=change, higher=higher, lower=lower))
     return tuple(found)
 
 

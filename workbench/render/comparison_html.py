@@ -16,6 +16,8 @@ from workbench.types import PatchGrid
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser itself refuses scripts and the network, should anything ever slip through the escaping."""
 _LISTED = 50
+_OPACITY = 0.8
+_RIGHT = ' <span class="cp-right">the right one</span>'
 _SLIDE = 264
 """Width of a picture that slides, pixels: both of its halves must keep it."""
 _STYLE = """
@@ -131,7 +133,7 @@ def _change(comparison: Comparison, number: int, change: Change, full: set[int])
         name = f'<a href="#{_anchor(number, change.sample)}">{name}</a>'
     ranks = "" if change.rank_other is None else f"{change.rank_reference:,} → {change.rank_other:,}"
     return (
-        f'<tr><td>{name}</td><td>{escape(sample.text)}</td><td class="cp-number">{ranks}</td>'
+        f'<tr><td class="cp-id">{name}</td><td>{escape(sample.text)}</td><td class="cp-number">{ranks}</td>'
         f"<td>{parts.arrow_html(change.rank_reference, change.rank_other)}</td>"
         f'<td class="cp-number">{_share(change.words)}</td><td class="cp-number">{_share(change.neighbours)}</td></tr>'
     )
@@ -197,7 +199,7 @@ def _standings(standings: Sequence[Standing], names: tuple[str, str]) -> str:
     if not standings:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(one.text)}{' <small>right</small>' if one.is_target else ''}</td>"
+        f"<tr><td>{escape(one.text)}{_RIGHT if one.is_target else ''}</td>"
         f'<td class="cp-number">{one.rank_reference:,} <small>{one.score_reference:.3f}</small></td>'
         f'<td class="cp-number">{one.rank_other:,} <small>{one.score_other:.3f}</small></td>'
         f"<td>{parts.arrow_html(one.rank_reference, one.rank_other)}</td></tr>"
@@ -253,14 +255,20 @@ def _pictures(view: SampleView, side: int, row: int, width: int | None = None) -
     high = view.high if not view.apart else float(view.maps[side].max())
     found = []
     for number, cells in enumerate(cells_by_image(view.maps[side][row], view.grids[side])):
-        drawn = Image.fromarray(heat.colours(cells, low=0.0, high=high))
         ref = view.images[number]
         size = f"width:{width}px;" if width else ""
         found.append(
             f'<div class="cp-picture i{_look(view, number)}" style="{size}aspect-ratio:{ref.width}/{ref.height}">'
-            f'<img src="{png_uri(drawn)}" alt=""></div>'
+            f'<img src="{png_uri(_layer(cells, high))}" alt=""></div>'
         )
     return "".join(found)
+
+
+def _layer(cells: Float[np.ndarray, "rows cols"], high: float) -> Image.Image:
+    """A map to lay over its image: little attention is nearly clear, so that the image stays to be seen, as in Explore."""
+    strength = np.clip(cells / high, 0, 1) if high > 0 else np.zeros_like(cells)
+    clear = (255 * _OPACITY * (0.05 + 0.95 * strength**0.7)).round().astype(np.uint8)
+    return Image.fromarray(np.dstack([heat.colours(cells, low=0.0, high=high), clear]), "RGBA")
 
 
 def cells_by_image(

@@ -72,7 +72,7 @@ def quality_html(comparison: Comparison, pair: PairComparison) -> str:
     if not rows:
         return '<p class="cp-soft">There is nothing to measure quality by: the data name neither right documents nor answers.</p>'
     names = [escape(comparison.sides[side].name) for side in (pair.reference, pair.other)]
-    head = ["", *names, "difference", f"samples at which {names[1]} is better", "worse"]
+    head = ["", *names, "difference", f"samples where {names[1]} is higher", "lower"]
     about = (
         "In brackets 95% intervals; those of the difference are of the same samples under both (paired bootstrap), so they can "
         "be far narrower than the others. An interval of the difference without 0 in it is a difference beyond chance."
@@ -91,8 +91,8 @@ def likeness_html(pair: PairComparison) -> str:
             f"<b>{one.overlap.value:.2f}</b> ({one.overlap.low:.2f} to {one.overlap.high:.2f})",
             f"{one.overlap_chance:.2f}",
             _p(one.overlap_p),
-            f"{one.cka:.2f}",
-            f"{one.cka_chance:.2f}",
+            _two(one.cka),
+            _two(one.cka_chance),
             _p(one.cka_p),
             f"{one.residual:.2f}",
             f"{one.residual_chance:.2f}",
@@ -166,7 +166,7 @@ def arrow_html(reference: int | None, other: int | None) -> str:
 def scale_html(high: float) -> str:
     """The colour scale of attention maps."""
     return (
-        f'<div class="cp-scale"><span>0%</span><i style="background:{heat.css_gradient()}"></i><span>{high:.2%}</span>'
+        f'<div class="cp-scale"><span>0%</span><i style="background:{heat.css_gradient()}"></i><span>{high:.1%}</span>'
         "<span>of a token's attention on one patch; one scale for both checkpoints</span></div>"
     )
 
@@ -201,8 +201,10 @@ def _difference(found: Difference | None, metric: str) -> list[str]:
     change = found.change
     beyond = "" if change.low <= 0 <= change.high else "cp-up" if change.value > 0 else "cp-down"
     shown = _value(change.value, metric, sign=True)
-    ends = f"({_value(change.low, metric, sign=True)} to {_value(change.high, metric, sign=True)})"
-    return [f'<span class="{beyond}">{shown}</span> {ends}', f"{found.better:,}", f"{found.worse:,}"]
+    ends = f"({_value(change.low, metric, sign=True)} to {_value(change.high, metric, sign=True)})".replace(
+        " points", ""
+    )
+    return [f'<span class="{beyond}">{shown}</span> {ends}', f"{found.higher:,}", f"{found.lower:,}"]
 
 
 def _value(value: float, metric: str, *, sign: bool = False) -> str:
@@ -215,13 +217,18 @@ def _p(value: float) -> str:
     return f"{value:.3f}"
 
 
+def _two(value: float) -> str:
+    """Two decimals, and no minus before a 0."""
+    return f"{value:z.2f}"
+
+
 def _heat(title: str, grid: Grid, numbers: np.ndarray, chance: float) -> str:
     rgb = heat.colours(np.maximum(numbers, chance), low=chance, high=1.0)
     head = "<th></th>" + "".join(f"<th>{escape(_short(name))}</th>" for name in grid.cols)
     rows = []
     for name, values, colours in zip(grid.rows, numbers, rgb, strict=True):
         cells = "".join(
-            f'<td style="background:rgb({",".join(map(str, one))});color:{heat.ink(one)}">{value:.2f}</td>'
+            f'<td style="background:rgb({",".join(map(str, one))});color:{heat.ink(one)}">{_two(value)}</td>'
             for value, one in zip(values.tolist(), colours, strict=True)
         )
         rows.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")

@@ -29,7 +29,7 @@ function standingsPart(view, names) {
     make(
       "tr",
       {},
-      make("td", { class: "cp-question" }, one.text, one.right ? make("small", {}, "the right one") : null),
+      make("td", { class: "cp-question" }, one.text, one.right ? [" ", make("span", { class: "cp-right" }, "the right one")] : null),
       [0, 1].map((side) => make("td", { class: "cp-number" }, `${one.ranks[side]} `, make("small", {}, `cosine ${one.scores[side].toFixed(3)}`))),
       make("td", {}, arrow(one.ranks)),
     ),
@@ -50,7 +50,11 @@ function paintHalf(pen, picture, map, high, begin, end) {
   if (map) {
     const small = make("canvas", { width: map.cols, height: map.rows });
     const cells = small.getContext("2d").createImageData(map.cols, map.rows);
-    map.cells.forEach((value, place) => cells.data.set([...viridis(high > 0 ? value / high : 0), 153], place * 4));
+    map.cells.forEach((value, place) => {
+      const t = high > 0 ? Math.min(value / high, 1) : 0;
+      // Little attention is nearly clear, so that the picture stays to be seen; as in Explore and in the report.
+      cells.data.set([...viridis(t), 204 * (0.05 + 0.95 * t ** 0.7)], place * 4);
+    });
     small.getContext("2d").putImageData(cells, 0, 0);
     pen.imageSmoothingEnabled = false;
     pen.drawImage(small, 0, 0, width, height);
@@ -72,22 +76,26 @@ function barCanvas() {
 class Stage {
   constructor(view, names, chosen) {
     Object.assign(this, { view, names, chosen, k: 0 });
-    this.canvases = view.images.map((image) => {
-      const scale = 840 / Math.max(image.width, image.height);
-      const canvas = make("canvas", { class: "cp-canvas", width: Math.max(2, Math.round(image.width * scale)), height: Math.max(2, Math.round(image.height * scale)), role: "img", "aria-label": `${image.name}, attention` });
-      const slide = (event) => {
-        if (!event.buttons) return;
-        const box = canvas.getBoundingClientRect();
-        this.slider.value = String(Math.round((100 * (event.clientX - box.left)) / box.width));
-        this.draw();
-      };
-      canvas.addEventListener("pointerdown", slide);
-      canvas.addEventListener("pointermove", slide);
-      return canvas;
-    });
+    // Where the two cut an image into other patches, each has a picture of its own and nothing slides.
+    const sides = view.apart ? [0, 1] : [null];
+    this.pictured = view.images.flatMap((image) => sides.map((side) => ({ image, side, canvas: this.canvas(image, side) })));
     this.slider = make("input", { type: "range", min: 0, max: 100, value: 50, "data-testid": "slide", "aria-label": `Slide from ${names[0]} (left) to ${names[1]} (right)`, oninput: () => this.draw() });
     this.cards = view.cards.map((card, k) => this.card(card, k));
     this.node = make("div", { class: view.images.length ? "cp-stage" : "" }, view.images.length ? this.pictures() : null, make("div", { class: "cp-pick" }, this.cards));
+  }
+
+  canvas(image, side) {
+    const scale = 840 / Math.max(image.width, image.height);
+    const label = `${image.name}, attention${side === null ? "" : ` of ${this.names[side]}`}`;
+    const canvas = make("canvas", { class: `cp-canvas${side === null ? " cp-slides" : ""}`, width: Math.max(2, Math.round(image.width * scale)), height: Math.max(2, Math.round(image.height * scale)), role: "img", "aria-label": label });
+    const slide = (event) => {
+      if (!event.buttons) return;
+      const box = canvas.getBoundingClientRect();
+      this.slider.value = String(Math.round((100 * (event.clientX - box.left)) / box.width));
+      this.draw();
+    };
+    if (side === null) for (const name of ["pointerdown", "pointermove"]) canvas.addEventListener(name, slide);
+    return canvas;
   }
 
   pictures() {
@@ -96,7 +104,8 @@ class Stage {
       ? make("p", { class: "tv-error", "data-testid": "apart" }, `${this.view.apart} Each has a colour scale of its own.`)
       : make("div", { class: "cp-scale" }, "0%", barCanvas(), `${percent(this.view.highs[0])} of a token's attention on one patch; one scale for both`);
     const ends = make("div", { class: "cp-ends" }, make("span", {}, `← ${this.names[0]}`), make("span", {}, `${this.names[1]} →`));
-    return make("div", {}, this.canvases, this.view.apart ? null : [ends, this.slider], scale);
+    const titled = this.pictured.map(({ canvas, side }) => [side === null ? null : make("p", { class: "cp-side" }, this.names[side]), canvas]);
+    return make("div", {}, titled, this.view.apart ? null : [ends, this.slider], scale);
   }
 
   card(card, k) {
@@ -115,21 +124,22 @@ class Stage {
     if (byHand) this.chosen(this.k);
   }
 
-  /** One picture with both halves; where patches differ, the half of each is the whole map of its side, one below the other. */
+  /** The left half shows the one checkpoint, the right half the other. */
   draw() {
     const rows = this.view.cards[this.k].rows;
     const at = Number(this.slider.value) / 100;
-    this.canvases.forEach((canvas, image) => {
+    for (const { image, side, canvas } of this.pictured) {
       const pen = canvas.getContext("2d");
-      const picture = this.view.images[image].element;
-      const map = (side) => (rows[side] === null ? null : this.view.maps[side][rows[side]]?.[image]);
-      const split = this.view.apart ? 0.5 : at;
+      const number = this.view.images.indexOf(image);
+      const map = (of) => (rows[of] === null ? null : this.view.maps[of][rows[of]]?.[number]);
+      const split = side === null ? at : 1 - side;
       pen.clearRect(0, 0, canvas.width, canvas.height);
-      paintHalf(pen, picture, map(0), this.view.highs[0], 0, split);
-      paintHalf(pen, picture, map(1), this.view.highs[1], split, 1);
+      paintHalf(pen, image.element, map(0), this.view.highs[0], 0, split);
+      paintHalf(pen, image.element, map(1), this.view.highs[1], split, 1);
+      if (side !== null) continue;
       pen.fillStyle = "#fff";
       pen.fillRect(split * canvas.width - 2, 0, 4, canvas.height);
-    });
+    }
     this.node.dataset.drawn = `${this.k} ${this.slider.value}`;
   }
 }
