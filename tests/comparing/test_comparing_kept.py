@@ -4,7 +4,10 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from workbench.comparing.kept import Kept, default_root
+from workbench.errors import BadInput
 
 
 def lay(kept: Kept, key: str, size: int, age: float) -> Path:
@@ -36,6 +39,12 @@ def test_what_is_in_use_stays_whatever_it_weighs(tmp_path: Path) -> None:
     Kept(tmp_path / "never made").tidy()
 
 
-def test_it_lies_in_the_users_cache(monkeypatch, tmp_path: Path) -> None:
+def test_a_place_that_is_no_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match=r"cannot be kept in .*--keep"):
+        Kept(tmp_path / "file").open("a")
+
+
+def test_it_lies_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_root() == tmp_path / "thinkscope" / "compare"

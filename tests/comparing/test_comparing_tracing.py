@@ -82,6 +82,16 @@ def test_a_stopped_reading_goes_on_where_it_was(
     np.testing.assert_array_equal(found.attention(5), whole.attention(5))
 
 
+def test_a_file_that_was_deleted_is_made_again(question: Question, tmp_path: Path) -> None:
+    whole = read_question(WordModel(), question, tmp_path / "r", tmp_path)
+    for name in ("rows-00000.safetensors", "documents-00000.json"):
+        (tmp_path / "r" / name).unlink()
+        assert not is_read(tmp_path / "r")
+        again = read_question(WordModel(), question, tmp_path / "r", tmp_path)
+        assert is_read(tmp_path / "r")
+        assert again.rows == whole.rows
+
+
 def test_a_full_disk_is_told(question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")

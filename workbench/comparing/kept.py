@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import final
 
+from workbench.errors import BadInput
+
 MAX_BYTES = 8 * 2**30
 _IN_USE = 3600.0
 """Seconds since its last use for which a folder is taken to be in use, perhaps by another process."""
@@ -27,10 +29,15 @@ class Kept:
         self._max_bytes = max_bytes
 
     def open(self, key: str) -> Path:
-        """The folder of a key, marked as used now."""
+        """The folder of a key, marked as used now. Raises BadInput when it cannot be made."""
         folder = self.root / key
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.utime(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.utime(folder)
+        except OSError as error:
+            raise BadInput(
+                f"Readings cannot be kept in '{self.root}' ({error.strerror or error}); name another folder with --keep."
+            ) from error
         return folder
 
     def tidy(self, spare: Collection[str] = ()) -> None:

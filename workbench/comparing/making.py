@@ -132,26 +132,20 @@ def make_comparison(
     tell(_READING, "Comparing")
     names = [one.name for one in chosen]
     scores = [score(question, reading, name) for reading, name in zip(readings, names, strict=True)]
+    part = (1 - _READING) / len(chosen)
     pairs = tuple(
         compare_pair(
             (readings[0], readings[other]),
             (scores[0], scores[other]),
             (names[0], names[other]),
             other,
-            tell=part_of(tell, _READING + (1 - _READING) * (other - 1) / len(chosen), (1 - _READING) / len(chosen)),
+            tell=part_of(tell, _READING + part * (other - 1), part),
             cancelled=cancelled,
         )
         for other in range(1, len(chosen))
     )
     comparison = Comparison(
-        source=Source(
-            data=question.data,
-            split=question.split,
-            title=question.title,
-            revision=question.revision,
-            n=len(question.rows),
-            n_candidates=len(question.documents),
-        ),
+        source=_source(question),
         sides=tuple(_side(reading, name) for reading, name in zip(readings, names, strict=True)),
         metrics=tell_metrics(scores),
         pairs=pairs,
@@ -232,6 +226,17 @@ def is_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def _source(question: Question) -> Source:
+    return Source(
+        data=question.data,
+        split=question.split,
+        title=question.title,
+        revision=question.revision,
+        n=len(question.rows),
+        n_candidates=len(question.documents),
+    )
 
 
 def _side(reading: Reading, name: str) -> Side:

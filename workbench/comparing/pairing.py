@@ -17,7 +17,7 @@ from workbench.comparing.spaces import (
     make_space,
     n_neighbours,
 )
-from workbench.comparison import Agreement, Change, Likeness, PairComparison, Refused
+from workbench.comparison import Agreement, Change, Difference, Likeness, PairComparison, Refused
 from workbench.errors import BadInput, Cancelled
 from workbench.stages import Progress, quiet
 from workbench.stats import bootstrap_interval, overlap, spearman, top_k
@@ -60,7 +60,7 @@ def compare_pair(
         tell(done, message)
 
     common = find_common(readings, names)
-    refused = list(_refuse(readings, scores, names, common))
+    refused = _refuse(readings, scores, names, common)
     ranked = not any(one.what == "rankings" for one in refused)
     step(0.1, "Comparing rankings")
     agreements = _agree(scores, common) if ranked else ()
@@ -75,14 +75,11 @@ def compare_pair(
         if all(reading.info.n_think for reading in readings):
             thoughts = liken_thoughts(readings[0], readings[1], measured)
             likeness += thoughts.likeness
-    differences = tell_differences(*scores)
-    if not ranked:
-        differences = tuple(one for one in differences if one.metric not in ("hit_at_1", "mrr"))
     n_think = [reading.info.n_think for reading in readings]
     return PairComparison(
         reference=0,
         other=other,
-        differences=differences if len(common) > 1 else (),
+        differences=_differences(scores, common, ranked=ranked),
         agreements=agreements,
         likeness=tuple(likeness),
         layers=thoughts and thoughts.layers,
@@ -93,6 +90,13 @@ def compare_pair(
         changes=_changes(readings, scores, common, ranked=ranked),
         refused=tuple(refused),
     )
+
+
+def _differences(
+    scores: tuple[Scores, Scores], common: Int[np.ndarray, " n"], *, ranked: bool
+) -> tuple[Difference, ...]:
+    found = tell_differences(*scores) if len(common) > 1 else ()
+    return tuple(one for one in found if ranked or one.metric not in ("hit_at_1", "mrr"))
 
 
 def find_common(readings: Two, names: tuple[str, str]) -> Int[np.ndarray, " n"]:

@@ -70,6 +70,17 @@ class Reading:
         self.about = loads(About, (folder / ABOUT).read_text(encoding="utf-8"))
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all its files are there; somebody may have deleted some."""
+        counts = {"rows": self.about.n_rows, "documents": self.about.n_documents}
+        return all(
+            (self.folder / f"{part_name(kind, number)}.{ending}").is_file()
+            for kind, n in counts.items()
+            for number in range(-(-n // self.about.size))
+            for ending in ("json", "safetensors")
+        )
+
+    @property
     def info(self) -> EmbedderInfo:
         return self.about.info
 

@@ -78,7 +78,7 @@ def read_question(
 
 def is_read(folder: Path) -> bool:
     """Whether a folder holds a complete reading."""
-    return (folder / ABOUT).is_file()
+    return (folder / ABOUT).is_file() and Reading(folder).is_whole
 
 
 @final
@@ -140,7 +140,8 @@ class _Tracer:
         for number, begin in enumerate(range(0, len(items), SIZE)):
             part = items[begin : begin + SIZE]
             self._steps.check(message)
-            if not (self._folder / f"{part_name(kind, number)}.json").is_file():
+            name = part_name(kind, number)
+            if not all((self._folder / f"{name}.{ending}").is_file() for ending in ("json", "safetensors")):
                 yield number, part
             self._steps.done(len(part))
 
