@@ -184,7 +184,8 @@ class PlainLoop:
             use_cache=True,
         )
         for layer, held in enumerate(everything.layers):
-            thoughts.update(held.keys[:, :, packed.think], held.values[:, :, packed.think], layer)
+            keys, values = (getattr(held, name)[:, :, packed.think] for name in ("keys", "values"))
+            thoughts.update(keys, values, layer)
         n_think = thoughts.get_seq_length()
         given = torch.full((1, n_think + 1), ids.pad)
         given[0, -1] = ids.start

@@ -25,8 +25,53 @@ _ONE_STEP = 0.9
 """A group whose points are mostly of one think position is named by it."""
 _WORD = re.compile(r"[^\W\d_][\w'-]+")
 _FUNCTION_WORDS = frozenset(
-    "an and are as at be been but by can do does for from had has have if in into is it its of on or than that the their "
-    "then there these they this those to was were what which who will with would".split()
+    [
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "but",
+        "by",
+        "can",
+        "do",
+        "does",
+        "for",
+        "from",
+        "had",
+        "has",
+        "have",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "than",
+        "that",
+        "the",
+        "their",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "was",
+        "were",
+        "what",
+        "which",
+        "who",
+        "will",
+        "with",
+        "would",
+    ]
 )
 """English words that name nothing, however unevenly they are spread."""
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.activations import QuickGELUActivation, SiLUActivation
 from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.qwen2_vl import modeling_qwen2_vl as stock
 
 from workbench.models.capture import Capture
@@ -44,7 +45,7 @@ class _VisionMlp(stock.VisionMlp):
         if torch.is_grad_enabled() or not isinstance(self.act, QuickGELUActivation):
             return super().forward(x)
         if type(self.fc1) is nn.Linear and type(self.fc2) is nn.Linear and x.dtype == torch.float32:
-            # x sigmoid(ax) is silu(ax) / a, and matrix products scale for nothing.
+            # x sigmoid(s x) is silu(s x) / s, and matrix products scale for nothing.
             inner = torch.addmm(self.fc1.bias, x, self.fc1.weight.t(), beta=_SLOPE, alpha=_SLOPE)
             inner = nn.functional.silu(inner, inplace=True)
             return torch.addmm(self.fc2.bias, inner, self.fc2.weight.t(), alpha=1 / _SLOPE)
@@ -107,7 +108,7 @@ class _Mlp(stock.Qwen2MLP):
 
 
 class _Attention(stock.Qwen2VLAttention):
-    def forward(
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - transformers' own annotation names what it no longer takes
         self,
         hidden_states: Tensor,
         attention_mask: Any = None,
@@ -117,10 +118,10 @@ class _Attention(stock.Qwen2VLAttention):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         if torch.is_grad_enabled() or position_embeddings is None:
-            return super().forward(
+            return super().forward(  # pyright: ignore[reportReturnType]
                 hidden_states,
                 attention_mask=attention_mask,
-                position_ids=position_ids,
+                position_ids=position_ids,  # pyright: ignore[reportArgumentType]
                 past_key_values=past_key_values,
                 position_embeddings=position_embeddings,
                 **kwargs,
@@ -197,7 +198,7 @@ class LeanStack:
             hidden = self._step(inputs_embeds, attention_mask, turns, past_key_values)
         else:
             hidden = inputs_embeds
-            for layer, kind in zip(stack.layers, stack.config.layer_types, strict=True):
+            for layer, kind in self._layers():
                 hidden = layer(
                     hidden,
                     attention_mask=attention_mask[kind],
@@ -206,6 +207,9 @@ class LeanStack:
                 )
         return BaseModelOutputWithPast(last_hidden_state=stack.norm(hidden), past_key_values=past_key_values)
 
+    def _layers(self) -> list[tuple[Any, str]]:
+        return list(zip(self._stack.layers, self._stack.config.layer_types or (), strict=True))
+
     def _step(self, hidden: Tensor, masks: dict[str, Any], turns: tuple[Tensor, Tensor], past: Any) -> Tensor:
         """The layers for one more token in each row: nothing but the operations, since asking for them is what takes time."""
         cos, sin = turns
@@ -213,7 +217,7 @@ class LeanStack:
         states = hidden[:, 0]
         rows, linear = len(states), nn.functional.linear
         attend = _attention_function(self._stack.config)
-        for layer, kind in zip(self._stack.layers, self._stack.config.layer_types, strict=True):
+        for layer, kind in self._layers():
             attention, mlp = layer.self_attn, layer.mlp
             normed = _normed(layer.input_layernorm, states)
             query = linear(normed, attention.q_proj.weight, attention.q_proj.bias)
@@ -234,7 +238,7 @@ class LeanStack:
 
 
 def _attention_function(config: Any) -> Any:
-    return stock.ALL_ATTENTION_FUNCTIONS.get_interface(config._attn_implementation, stock.eager_attention_forward)
+    return ALL_ATTENTION_FUNCTIONS.get_interface(config._attn_implementation, stock.eager_attention_forward)
 
 
 def _first_read(attention: stock.Qwen2VLAttention, mask: Any) -> int:
