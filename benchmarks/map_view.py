@@ -3,13 +3,16 @@
 Frames are counted where the map paints them. By default the browser is told that there is no graphics card, so its WebGL is
 software (SwiftShader): `map` is what people then get, painted by the processor, and `map_by_webgl` the same browser made to
 paint by WebGL all the same. In `map_composited` SwiftShader also puts the whole page together, the slowest way there is.
-With --gpu the browser takes whatever the machine has.
+With --gpu the browser takes whatever the machine has. CPU time is the whole browser's, and says more than frames do on a
+machine that has other work.
 """
 
+import os
 import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,9 +93,10 @@ def watch(path: Path, browser_path: str, flags: tuple[str, ...], rounds: int, qu
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", *flags])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(120_000)
         begun = time.perf_counter()
         page.goto(f"{path.as_uri()}{query}")
-        page.locator(".mp-root[data-ready]").wait_for(timeout=120_000)
+        page.locator(".mp-root[data-ready]").wait_for()
         stage = page.get_by_test_id("map-stage")
         found: dict[str, Any] = {
             "painted_by": stage.get_attribute("data-painter"),
@@ -100,15 +104,22 @@ def watch(path: Path, browser_path: str, flags: tuple[str, ...], rounds: int, qu
         }
         box = stage.bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        pans, zooms = [], []
+        pans, zooms, spent = [], [], {"pan": 0.0, "zoom": 0.0}
+
+        def move(kind: str) -> list[float]:
+            before = browser_seconds()
+            times = page.evaluate(WATCH, [kind, SECONDS])
+            spent[kind] += browser_seconds() - before
+            return times
+
         for _ in range(rounds):
             page.mouse.down()
-            pans.append(page.evaluate(WATCH, ["pan", SECONDS]))
+            pans.append(move("pan"))
             page.mouse.up()
             page.get_by_test_id("map-home").click()
             page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-            zooms.append(page.evaluate(WATCH, ["zoom", SECONDS]))
-        found |= {"pan": frames(pans), "zoom": frames(zooms)}
+            zooms.append(move("zoom"))
+        found |= {"pan": frames(pans, spent["pan"]), "zoom": frames(zooms, spent["zoom"])}
         begun = time.perf_counter()
         page.get_by_test_id("map-search").fill("sample-00001")
         page.get_by_test_id("map-search").press("Enter")
@@ -118,8 +129,25 @@ def watch(path: Path, browser_path: str, flags: tuple[str, ...], rounds: int, qu
     return found
 
 
-def frames(movements: list[list[float]]) -> dict[str, float]:
-    """Frame times of some movements of one kind, milliseconds, and the frames a second that their median makes."""
+def browser_seconds() -> float:
+    """CPU time, user and system, that the browsers started from here have taken so far; 0 where there is no /proc."""
+    told: dict[int, tuple[int, float, bytes]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            told[int(folder.name)] = int(fields[1]), seconds, (folder / "cmdline").read_bytes()
+
+    def is_ours(process: int) -> bool:
+        while process in told and process != os.getpid():
+            process = told[process][0]
+        return process == os.getpid()
+
+    return sum(seconds for process, (_, seconds, line) in told.items() if b"--no-sandbox" in line and is_ours(process))
+
+
+def frames(movements: list[list[float]], spent: float) -> dict[str, float]:
+    """Frame times of some movements of one kind, milliseconds, the frames a second that their median makes, and CPU time."""
     gaps = sorted(gap for times in movements for gap in np.diff(times).tolist())
     if len(gaps) < 3:
         return {"frames": len(gaps)}
@@ -130,6 +158,7 @@ def frames(movements: list[list[float]]) -> dict[str, float]:
         "p95_ms": round(gaps[int(0.95 * (len(gaps) - 1))], 1),
         "worst_ms": round(gaps[-1], 1),
         "frames_per_second": round(1000 / middle, 1),
+        "cpu_ms_per_frame": round(1000 * spent / len(gaps), 1),
     }
 
 
