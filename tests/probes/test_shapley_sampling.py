@@ -31,7 +31,8 @@ def test_sums_are_exact_and_the_error_falls_with_the_orders() -> None:
     assert few.error is not None
     assert many.error is not None
     assert few.error.mean() > 2.5 * many.error.mean() > 0
-    assert (np.abs(few.relevance - many.relevance) < 6 * (few.error + many.error)).all()
+    # A cell that adds the same in every order has no error, and 0 is not below 0.
+    assert (np.abs(few.relevance - many.relevance) <= 6 * (few.error + many.error) + 1e-9).all()
 
 
 def test_equals_captum_on_the_same_orders(monkeypatch) -> None:

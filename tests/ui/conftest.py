@@ -1,5 +1,6 @@
 """A desk over the planted model for handlers, and the real app in a real browser for the page."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -91,7 +92,14 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         command += ["--checkpoint", str(request.getfixturevalue("tiny_checkpoint"))]
     log = tmp_path_factory.mktemp("app") / "log.txt"
     with log.open("w") as output:
-        server = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=output, stderr=subprocess.STDOUT)
+        # A cache of its own: what a run before has read would be there at once, and leave nothing to wait for or cancel.
+        server = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"XDG_CACHE_HOME": str(log.parent / "cache")},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
         try:
             url = f"http://127.0.0.1:{port}/"
             wait_for(url, server, log)

@@ -68,7 +68,7 @@ class Capture:
         own_key, own_value = key[:, :, :n], value[:, :, :n]
         main = self.main[:, :, left_out:] if self.main is not None else None
         if left_out and main is None:
-            main = self._causal(slice(left_out, n), key.device)
+            main = self._causal(slice(left_out, n), key.device)[None, None]
         out, _ = sdpa_attention_forward(
             module, query[:, :, : n - left_out], own_key, own_value, main, scaling=scaling, is_causal=main is None
         )

@@ -45,6 +45,10 @@ def build_app(desk: Desk) -> gr.Blocks:
         desk.zips.leave(request.session_hash)
         desk.comparisons.leave(request.session_hash)
 
+    def turn(request: gr.Request) -> Any:
+        # A page that is not shown does not run, so the one that an address names is shown first; it reads the rest itself.
+        return gr.Tabs(selected="compare") if "compare" in request.query_params else gr.skip()
+
     with gr.Blocks(title="Thinkscope", analytics_enabled=False, fill_width=True, delete_cache=_CACHE) as app:
         gr.HTML(_HEADER, elem_id="ts-header")
         with gr.Tabs() as pages:
@@ -52,12 +56,12 @@ def build_app(desk: Desk) -> gr.Blocks:
                 explore = place_explore(desk)
             with gr.Tab("Map", id="map"):
                 offered = place_map(desk, pages, explore)
-            # Placed at once, though hidden: the address may name a comparison.
-            with gr.Tab("Compare", id="compare", render_children=True):
+            with gr.Tab("Compare", id="compare"):
                 place_compare(desk, pages)
             # Placed at once, though hidden: a page that is loaded again finds its export before somebody looks for it.
             with gr.Tab("Export", id="export", render_children=True):
                 place_export(desk, offered)
+        app.load(turn, None, pages, queue=False, show_progress="hidden")
         app.unload(leave)
     app.queue(max_size=32)
     return app
