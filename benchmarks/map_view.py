@@ -62,7 +62,7 @@ def main() -> int:
     options.add_argument("--points", type=int, default=200_000, help="points of the map (default: 200,000)")
     options.add_argument("--gpu", action="store_true", help="let the browser use this machine's GPU")
 
-    options.set_defaults(rounds=2)
+    options.set_defaults(rounds=1)
     args = options.parse_args()
     found = next((path for path in BROWSERS if Path(path).exists()), None)
     if found is None or find_spec("playwright") is None:

@@ -1,8 +1,10 @@
 """The page Map of the real app in a real browser, over the bundled checkpoint and a few Shapes samples."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from test_zip_shelf import pack
 
 pytestmark = pytest.mark.browser
 
@@ -104,3 +106,37 @@ def test_nonsense_is_explained_and_two_tabs_keep_their_maps(map_page: Any, addre
     other.get_by_test_id("map-search").fill("test-000002")
     other.get_by_test_id("map-search").press("Enter")
     says(other, "1 point of 1 sample found")
+
+
+def test_a_zip_uploaded_on_export_is_offered_to_its_own_tab(map_page: Any, address: str, tmp_path: Path) -> None:
+    page = map_page
+    page.get_by_role("tab", name="Export").click()
+    page.locator("#ts-export-zip input[type=file]").set_input_files(pack(tmp_path / "photos.zip", 6))
+    page.locator("#ts-export-hint").get_by_text("The page Map offers it as a data set too").wait_for()
+    page.get_by_role("tab", name="Map").click()
+    page.locator("#ts-map-data input").click()
+    page.get_by_role("option", name="photos.zip").click()
+    page.locator("#ts-map-split input:disabled").wait_for()
+    order(page, n=20, of="Embeddings")
+    drawn(page)
+    assert "Showing 5 of 6 points, of 5 samples" in page.get_by_test_id("map-count").inner_text()
+    assert page.get_by_text("photos (test)").is_visible()
+    other = page.context.new_page()
+    other.set_default_timeout(120_000)
+    open_map(other, address)
+    other.locator("#ts-map-data input").click()
+    assert other.get_by_role("option").all_inner_texts() == ["Shapes"]
+
+
+def test_an_empty_layer_stays_empty_when_it_is_seen(map_page: Any) -> None:
+    page = map_page
+    order(page, n=3)
+    drawn(page)
+    assert page.locator("#ts-map-layer").locator("input, textarea").input_value() == ""
+    layer = page.evaluate("document.querySelector('[data-testid=map-stage]').map.data.head.layer")
+    page.locator("#ts-map-layer").locator("input, textarea").fill("0")
+    version = page.locator(".mp-body").get_attribute("data-map")
+    page.get_by_role("button", name="Draw the map").click()
+    page.wait_for_function("old => document.querySelector('.mp-body').dataset.map !== old", arg=version)
+    assert page.evaluate("document.querySelector('[data-testid=map-stage]').map.data.head.layer") == 0
+    assert layer > 0

@@ -188,6 +188,8 @@ def _projection(given: object) -> ProjectionName:
 
 
 def _whole(value: object, what: str, low: int, high: int) -> int:
+    if value in (None, ""):
+        raise BadInput(f"{what} is empty; give a whole number from {low:,} to {high:,}.")
     if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
         raise BadInput(f"{what} must be a whole number, not '{str(value)[:50]}'.")
     if not low <= value <= high:
