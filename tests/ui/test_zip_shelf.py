@@ -13,6 +13,7 @@ from PIL import Image
 
 from workbench.errors import BadInput, Cancelled
 from workbench.render.map_html import map_html
+from workbench.stages import quiet
 from workbench.ui.desk import SHAPES, Desk
 from workbench.ui.export_asked import check_upload
 from workbench.ui.map_handlers import fetch_map, fetch_samples, open_sample, save_map
@@ -46,7 +47,7 @@ def key(desk: Desk, tmp_path: Path) -> str:
     return found
 
 
-def drawn(desk: Desk, data: str, tab: str = "mine", **changed: Any) -> tuple[str, dict[str, Any]]:
+def drawn(desk: Desk, data: str, tab: str | None = "mine", **changed: Any) -> tuple[str, dict[str, Any]]:
     """Draw a map and look after it until it ends: its key, and the last answer."""
     given = {"checkpoint": CHECKPOINT, "data": data, "n": 300, "of": "embedding", "projection": "pca", "neighbours": 3}
     found = json.loads(start_map(desk, MapAsked(**(given | changed)), tab))
@@ -117,8 +118,12 @@ def test_a_closed_tab_takes_its_zips_and_folders_along(desk: Desk, key: str) -> 
 def test_a_tab_that_closes_while_its_zip_is_unpacked_leaves_nothing(desk: Desk, key: str) -> None:
     held = desk.zips.find(key, "mine")
     assert held is not None
+
+    def close_tab(done: float, message: str) -> None:
+        desk.zips.leave("mine")
+
     with pytest.raises(Cancelled):
-        desk.zips.unpack(held, tell=lambda *_: desk.zips.leave("mine"), cancelled=lambda: False)
+        desk.zips.unpack(held, tell=close_tab, cancelled=lambda: False)
     assert not held.folder.parent.exists()
 
 
@@ -127,7 +132,7 @@ def test_the_same_name_again_replaces_and_the_oldest_gives_way(tmp_path: Path) -
     first = shelf.add("mine", path, "photos.zip")
     old = shelf.find(first, "mine")
     assert old is not None
-    shelf.unpack(old, tell=lambda *_: None, cancelled=lambda: False)
+    shelf.unpack(old, tell=quiet, cancelled=lambda: False)
     assert (old.folder / "queries.csv").is_file()
     again = shelf.add("mine", path, "photos.zip")
     assert shelf.offers("mine") == [("photos.zip", again)]
