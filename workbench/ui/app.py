@@ -61,7 +61,7 @@ def build_app(desk: Desk) -> gr.Blocks:
             # Placed at once, though hidden: a page that is loaded again finds its export before somebody looks for it.
             with gr.Tab("Export", id="export", render_children=True):
                 place_export(desk, offered)
-        app.load(turn, None, pages, queue=False, show_progress="hidden")
+        app.load(turn, None, pages, queue=False, show_progress="hidden", api_visibility="private")
         app.unload(leave)
     app.queue(max_size=32)
     return app
