@@ -117,11 +117,14 @@ def test_a_second_click_begins_no_second_run(desk: Desk) -> None:
 def test_cancelled_is_gone_and_can_be_asked_for_again(desk: Desk) -> None:
     desk.session.open.clear()  # pyright: ignore[reportAttributeAccessIssue]
     begun = json.loads(start_compare(desk, asked(desk), "tab"))
-    cancel_compare(desk, {"job": begun["job"]}, "tab")
+    cancel_compare(desk, {"job": begun["job"]})
     with pytest.raises(BadInput, match="no longer being made"):
         look_compare(desk, {"job": begun["job"]})
+    # Asked for again while the run that was given up has not stopped yet.
+    again = start_compare(desk, asked(desk), "tab")
+    assert json.loads(again)["job"] != begun["job"]
     desk.session.open.set()  # pyright: ignore[reportAttributeAccessIssue]
-    assert "answer" in finish(desk, start_compare(desk, asked(desk), "tab"))
+    assert "answer" in finish(desk, again)
 
 
 def test_a_closed_tab_gives_its_run_up(desk: Desk) -> None:

@@ -64,27 +64,20 @@ class CompareShelf:
         return found
 
     def running(self, tab: str | None, order: CompareOrder) -> str | None:
-        """The job of a tab that makes just this, so that a second click begins no second one."""
+        """The job of a tab that makes just this, so that a second click begins no second one; none that was given up."""
         with self._lock:
             found = self._running.get(tab) if tab is not None else None
-        return found[1] if found is not None and found[0] == order else None
+        return found[1] if found is not None and found[0] == order and self.jobs.knows(found[1]) else None
 
-    def note(self, tab: str | None, order: CompareOrder, job: str | None) -> None:
+    def note(self, tab: str | None, order: CompareOrder, job: str) -> None:
         """Remember what a tab waits for; a job before it is given up."""
         if tab is None:
             return
         with self._lock:
-            before = self._running.pop(tab, None)
-            if job is not None:
-                self._running[tab] = (order, job)
+            before = self._running.get(tab)
+            self._running[tab] = (order, job)
         if before is not None:
             self.jobs.cancel(before[1])
-
-    def done(self, tab: str | None, order: CompareOrder) -> None:
-        """Forget what a tab waited for, when it has ended."""
-        with self._lock:
-            if tab is not None and self._running.get(tab, (None, ""))[0] == order:
-                del self._running[tab]
 
     def leave(self, tab: str | None) -> None:
         """Give up what a closed tab waited for."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,21 +78,13 @@ def start_compare(desk: Desk, asked: CompareAsked, tab: str | None) -> str:
     if (job := shelf.running(tab, order)) is not None:
         return json.dumps(told | {"job": job})
 
-    ended = threading.Event()
-
     def work(progress: Progress, cancelled: Callable[[], bool]) -> Mapping[str, Any]:
-        try:
-            return {"comparison": _make(desk, order, progress, cancelled)}
-        finally:
-            ended.set()
-            shelf.done(tab, order)
+        return {"comparison": _make(desk, order, progress, cancelled)}
 
     shelf.leave(tab)
     begun = shelf.jobs.start(work)
     if "job" in begun:
         shelf.note(tab, order, begun["job"])
-        if ended.is_set():
-            shelf.done(tab, order)
     return json.dumps(told | begun)
 
 
@@ -102,10 +93,9 @@ def look_compare(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     return desk.comparisons.jobs.look(asked.get("job"))
 
 
-def cancel_compare(desk: Desk, asked: Mapping[str, Any], tab: str | None = None) -> dict[str, Any]:
+def cancel_compare(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Give a comparison up; what was read stays, and the same one goes on from there."""
     desk.comparisons.jobs.cancel(asked.get("job"))
-    desk.comparisons.leave(tab)
     return {}
 
 

@@ -74,6 +74,11 @@ class Jobs:
                 return dict(job.answer)
         return {"job": key, "share": job.done, "doing": job.message}
 
+    def knows(self, key: object) -> bool:
+        """Whether a job can still be looked at: neither given up nor already answered."""
+        with self._lock:
+            return isinstance(key, str) and key in self._jobs
+
     def cancel(self, key: object) -> None:
         """Give a job up; it stops at its next step. Nothing happens when there is no such job."""
         with self._lock:

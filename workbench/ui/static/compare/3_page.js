@@ -77,10 +77,14 @@ async function load(asked, key) {
   root.dataset.ready = key;
 }
 
-function cancel() {
-  if (!now.order) return;
-  ask("cancel_compare", { job: now.order.job });
+async function cancel() {
+  const { order } = now;
+  if (!order) return;
   now.order = null;
+  doing.textContent = "Cancelling …";
+  // Told when the server knows it: until then a click on 'Compare' would find the run that is being given up.
+  await ask("cancel_compare", { job: order.job });
+  if (now.order) return;
   waiting.hidden = true;
   tell("Cancelled. What was read so far is kept, and the same comparison goes on from there.");
 }
