@@ -22,7 +22,7 @@ from workbench.views import Note, Overlay, Panel
 
 Tick = Callable[[float, str], None]
 """Told the share done (0 to 1) and what is being done; raises `Cancelled` when nobody waits for the result any more."""
-DEFAULT_METHOD = "integrated_gradients"
+DEFAULT_METHOD = "gradient_shap"
 """What terminal and page attribute with unless told otherwise. Not the winner of the scoreboard; docs/maps.md says why."""
 _MAP = "attribution_image_"
 CONVERGED = 0.05
