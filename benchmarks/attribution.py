@@ -112,7 +112,7 @@ def compare(model: Any, encoded: Encoded, *, rounds: int) -> dict[str, Any]:
 
 def remember(found: dict[str, Attribution], name: str, objective: Objective) -> Callable[[], None]:
     """A task that attributes and keeps what it found."""
-    method = IntegratedGradients(level=objective.level, tolerance=CONVERGED)
+    method = IntegratedGradients(level=objective.level, baseline="blur", tolerance=CONVERGED)
 
     def task() -> None:
         found[name] = method.attribute(objective)

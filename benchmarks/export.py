@@ -1,6 +1,9 @@
 """`thinkscope export` against a plain loop that asks for one sample at a time, on the bundled checkpoint and its test data.
 
-    python benchmarks/export.py --json
+    python benchmarks/export.py --threads 2 --json
+
+The data are images and JSONL on the disk, as anyone's are: written first, by what `thinkscope shapes` calls. `--data shapes`
+has loop and export draw them as they read, which takes a millisecond of each sample in both.
 
 The plain loop is what one would write without Thinkscope's layers: the model as transformers loads it; a row is read,
 prepared, passed once through vision tower and decoder, and transformers' own `generate` writes the text from the think
@@ -31,6 +34,7 @@ from transformers import DynamicCache, Qwen2VLForConditionalGeneration
 from workbench import store
 from workbench.data.reader import find_reader
 from workbench.data.records import Row
+from workbench.data.shapes import ShapesConfig, write_shapes
 from workbench.data.sifting import make_pair, name_rows
 from workbench.export.engine import Outcome
 from workbench.export.part import PartMaker
@@ -47,16 +51,17 @@ def main() -> None:
     """Measure and print."""
     options = parser("Batch export against a plain loop of one-sample `generate` calls.")
     options.add_argument("--checkpoint", default="tte-flash")
-    options.add_argument("--data", default="shapes")
+    options.add_argument("--data", help="data set (default: the test split of Shapes, written to disk before)")
     options.add_argument("--n", type=int, default=2000, help="samples (default: 2000)")
     options.add_argument("--part-rows", type=int, default=250)
-    options.add_argument("--batch", type=int, default=64)
+    options.add_argument("--batch", type=int, default=128)
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
         numbers = {"part_rows": args.part_rows, "batch": args.batch}
+        data = args.data or write_shapes(Path(folder) / "data", ShapesConfig(), "test", args.n)
         one, many = (
-            make_plan(args.data, args.checkpoint, Path(folder) / name, n=args.n, device="cpu", **numbers)
+            make_plan(str(data), args.checkpoint, Path(folder) / name, n=args.n, device="cpu", **numbers)
             for name in ("one", "many")
         )
         emit({"command": "python benchmarks/export.py", **measure(one, many, args.threads)}, args.json)

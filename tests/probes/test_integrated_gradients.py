@@ -46,7 +46,7 @@ def test_two_steps_of_gauss_leave_the_gap_that_theory_gives() -> None:
 def test_converged_targets_take_no_further_steps() -> None:
     linear, _ = polynomials()
     objective = ToyObjective([linear_of(linear), steep(60)], grids=(GRIDS[0],))
-    found = IntegratedGradients(tolerance=0.01).attribute(objective)
+    found = IntegratedGradients(baseline="blur", tolerance=0.01).attribute(objective)
     assert found.gap is not None
     assert found.gap.max() <= 0.01
     [said] = found.remarks
@@ -59,7 +59,7 @@ def test_converged_targets_take_no_further_steps() -> None:
 @pytest.mark.parametrize("level", ["tokens", "pixels"])
 def test_equals_captum(level, tiny_objective) -> None:
     objective = tiny_objective(level)
-    found = IntegratedGradients(level=level, steps=3, tolerance=0).attribute(objective)
+    found = IntegratedGradients(level=level, baseline="blur", steps=3, tolerance=0).attribute(objective)
     for target in range(len(objective.targets)):
         map_ = Captum(objective).attribute(
             objective.features[None].requires_grad_(),

@@ -49,7 +49,7 @@ class Plan:
     top: int = 5
     """Words told of each think token."""
     part_rows: int = 256
-    batch: int = 64
+    batch: int = 128
     """Samples that run through the model together, at most."""
     seed: int = 0
     device: str | None = None
