@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from workbench.edits import Edit
 from workbench.targets import Target
 from workbench.types import Context, DecodedThought, Encoded, PatchGrid, Provenance, Sample, TextScore, Trace
 
@@ -114,6 +115,36 @@ class DecodesThoughts(abc.ABC):
         """Teacher-forced log-probabilities of `texts[i]` under trace i, the end token included as last token.
 
         `thoughts_from` as in `decode`.
+        """
+
+
+class Editable(abc.ABC):
+    """Thoughts can be changed before the embedding and the decoder read them."""
+
+    @property
+    @abc.abstractmethod
+    def learned(self) -> Float[np.ndarray, "think width"]:
+        """What each think position holds before the first layer: step 0 of every thought."""
+
+    @property
+    @abc.abstractmethod
+    def dummy(self) -> Float[np.ndarray, " width"]:
+        """A learned token that never stands at a think position: the one that begins a written thought."""
+
+    @abc.abstractmethod
+    def edit(
+        self, batch: Sequence[Encoded], edits: Sequence[Sequence[Edit]], *, latents: bool = False
+    ) -> list[list[Trace]]:
+        """One trace for each edit of each sample, in order: what a pass of its own under that edit would leave.
+
+        Each edit costs the model the think and embed positions alone. The traces hold the embedding, latents where asked
+        for, and a continuation that sees the edited thoughts, those that the edit hides left out; it is None where
+        the decoder cannot do without them. They have no attention, and `stepwise` holds the embedding alone.
+
+        Args:
+            batch: samples; at least one.
+            edits: for each sample as many as for the others; at least one.
+            latents: whether states after each layer are kept.
         """
 
 

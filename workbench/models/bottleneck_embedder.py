@@ -9,11 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.embedder import DecodesThoughts, EmbedderInfo, Level, Objective
+from workbench.edits import Edit
+from workbench.embedder import EmbedderInfo, Level, Objective
 from workbench.errors import BadInput, Unsupported
 from workbench.models.backbone import Backbone
+from workbench.models.editing import Edited
 from workbench.models.latent_decoder import LatentDecoder
-from workbench.models.one_pass import OnePassEmbedder, Passed, as_array
+from workbench.models.one_pass import Passed, as_array
+from workbench.models.thinking_embedder import ThinkingEmbedder
 from workbench.models.thoughts import pieces, to_thought
 from workbench.targets import Target, WordTarget
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
@@ -27,7 +30,7 @@ class Bottleneck:
 
 
 @final
-class BottleneckEmbedder(OnePassEmbedder, DecodesThoughts):
+class BottleneckEmbedder(ThinkingEmbedder):
     """A backbone with learned think and embed tokens, and a latent decoder that reads the former."""
 
     def __init__(self, backbone: Backbone, info: EmbedderInfo, decoder: LatentDecoder) -> None:
@@ -39,6 +42,13 @@ class BottleneckEmbedder(OnePassEmbedder, DecodesThoughts):
 
     def _continuation(self, row: int, _encoded: Encoded, passed: Passed, /) -> Bottleneck:
         return Bottleneck(latents=passed.hidden[row, passed.packed.think].clone())
+
+    def _edited_continuation(
+        self, row: int, place: int, _encoded: Encoded, edited: Edited, edit: Edit, /
+    ) -> Bottleneck | None:
+        if edit.hidden:
+            return None  # the decoder was trained on all thoughts, and has no place for fewer
+        return Bottleneck(latents=edited.hidden[row, place, : self._backbone.layout.n_think].clone())
 
     def decode(
         self,

@@ -10,9 +10,10 @@ gives the embedding of a separate pass under that mask.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -37,6 +38,8 @@ class Capture:
             last layer, only the states from here on are read; a stack may leave out those before them.
         main: mask of the sequence proper, None for plain causal.
         copies: mask of the copies over everything, None when there are none.
+        block: copies that may see each other, counted off in order; `copies` is then a mask over the sequence proper and
+            the copies of the row's own block. 0 where all may.
         cache: columns whose keys and values are kept, None for none.
         attention: whether rows are scored at all.
     """
@@ -50,11 +53,13 @@ class Capture:
         copies: Bool[Tensor, "batch 1 copies all"] | None,
         cache: slice | None,
         attention: bool,
+        block: int = 0,
     ) -> None:
         self.n_main = n_main
         self.rows = rows
         self.main = main
         self.copies = copies
+        self.block = block
         self.cache = cache
         self.score = attention
         self.attention: list[Float[Tensor, "batch heads rows main"]] = []
@@ -80,10 +85,23 @@ class Capture:
             self.values.append(value[:, :, self.cache].detach().clone())
         if self.copies is None:
             return out
-        copied, _ = sdpa_attention_forward(
-            module, query[:, :, n - left_out :], key, value, self.copies, scaling=scaling, is_causal=False
-        )
-        return torch.cat([out, copied], dim=1)
+        return torch.cat([out, *self._copied(module, query[:, :, n - left_out :], key, value, scaling)], dim=1)
+
+    def _copied(
+        self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None
+    ) -> Iterator[Tensor]:
+        assert self.copies is not None
+        n, copies = self.n_main, query.shape[2]
+        size = self.block or copies
+        for begin in range(0, copies, size):
+            # Key by key most of what a copy could see belongs to other blocks, and would be scored only to be masked.
+            own = slice(n + begin, n + begin + size)
+            held = [part if size == copies else torch.cat([part[:, :, :n], part[:, :, own]], 2) for part in (key, value)]
+            asked, mask = query[:, :, begin : begin + size], self.copies[:, :, begin : begin + size]
+            width = held[0].shape[2]
+            yield sdpa_attention_forward(
+                module, asked, held[0], held[1], mask[..., :width], scaling=scaling, is_causal=False
+            )[0]
 
     def _rows(self, query: Tensor, key: Tensor, scaling: float | None) -> Float[Tensor, "batch heads rows main"]:
         batch, heads, rows, width = query.shape
@@ -141,6 +159,7 @@ AttentionInterface.register(ATTENTION, _attend)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 _current: ContextVar["LatentTap | None"] = ContextVar("latent_tap", default=None)
+_replacing: ContextVar[object | None] = ContextVar("replacing", default=None)
 
 
 @final
@@ -169,6 +188,31 @@ def tapped(layers: Sequence[nn.Module] | nn.ModuleList, columns: slice) -> Itera
         yield tap
     finally:
         _current.reset(token)
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def replacing(
+    layers: Sequence[nn.Module] | nn.ModuleList, change: Callable[[int, Tensor], None]
+) -> Iterator[None]:
+    """While the block runs, this thread's forward passes have every layer's output changed in place before it goes on.
+
+    `change` is given the layer's number, from 0, and its output (batch seq width).
+    """
+    here = object()
+
+    def alter(number: int, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        # As above: another thread's pass must not be changed.
+        if _replacing.get() is here:
+            change(number, output[0] if isinstance(output, tuple) else output)
+
+    handles = [layer.register_forward_hook(partial(alter, number)) for number, layer in enumerate(layers)]
+    token = _replacing.set(here)
+    try:
+        yield
+    finally:
+        _replacing.reset(token)
         for handle in handles:
             handle.remove()
 

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from typing import final
 
-from workbench.embedder import DecodesThoughts
+import torch
+
+from workbench.edits import Edit
 from workbench.errors import BadInput
 from workbench.models.continuation import Continuation
 from workbench.models.decoding import score, write
-from workbench.models.one_pass import OnePassEmbedder, Passed
+from workbench.models.editing import Edited
+from workbench.models.one_pass import Passed
 from workbench.models.sequence import Packed
+from workbench.models.thinking_embedder import ThinkingEmbedder, visible
 from workbench.models.thoughts import pieces, to_thought
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
 
 
 @final
-class LatentEmbedder(OnePassEmbedder, DecodesThoughts):
+class LatentEmbedder(ThinkingEmbedder):
     """A backbone with learned think and embed tokens."""
 
     def _cached(self, packed: Packed, /) -> slice:
@@ -31,6 +35,23 @@ class LatentEmbedder(OnePassEmbedder, DecodesThoughts):
             values=tuple(values[row, :, begin:].clone() for values in capture.values),
             n_query=encoded.think.start if with_query else 0,
             n_think=self._backbone.layout.n_think,
+            position=int(packed.positions[0, row, packed.embed.stop - 1]) + 1,
+        )
+
+    def _edited_continuation(
+        self, row: int, place: int, encoded: Encoded, edited: Edited, edit: Edit, /
+    ) -> Continuation:
+        packed, first = edited.packed, self._cached(edited.packed).start
+        begin = packed.embed.stop - len(encoded.tokens.ids)
+        query = list(range(begin, packed.think.start)) if first == 0 else []
+        seen = visible(edit, packed)
+        tail = packed.embed.stop + place * (packed.embed.stop - packed.think.start)
+        columns = torch.tensor([*query, *(tail + k for k in seen)], dtype=torch.long, device=packed.ids.device) - first
+        return Continuation(
+            keys=tuple(keys[row].index_select(1, columns) for keys in edited.keys),
+            values=tuple(values[row].index_select(1, columns) for values in edited.values),
+            n_query=len(query),
+            n_think=len(seen),
             position=int(packed.positions[0, row, packed.embed.stop - 1]) + 1,
         )
 
