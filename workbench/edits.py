@@ -43,7 +43,9 @@ class Edit:
         if (self.states is None) != (self.replaced is None):
             raise ValueError("states and the steps at which they are put in go together")
         if self.states is not None and self.replaced is not None and self.states.shape[:2] != self.replaced.shape:
-            raise ValueError(f"states of {self.states.shape[:2]} steps and thoughts, but replaced {self.replaced.shape}")
+            raise ValueError(
+                f"states of {self.states.shape[:2]} steps and thoughts, but replaced {self.replaced.shape}"
+            )
 
 
 def put(
@@ -55,5 +57,7 @@ def put(
     """The edit that puts states in, at these thoughts and steps (None: at all)."""
     n_steps, n_think, _ = states.shape
     replaced = np.zeros((n_steps, n_think), dtype=bool)
-    replaced[np.ix_(range(n_steps) if steps is None else steps, range(n_think) if thoughts is None else thoughts)] = True
+    replaced[np.ix_(range(n_steps) if steps is None else steps, range(n_think) if thoughts is None else thoughts)] = (
+        True
+    )
     return Edit(states=states, replaced=replaced)

@@ -118,6 +118,73 @@ def bootstrap_interval(
     return Interval(value=float(sample.mean()), low=float(low), high=float(high), n=int(sample.size))
 
 
+def column_intervals(
+    values: Float[np.ndarray, "n columns"], *, seed: int, level: float = 0.95, n_resamples: int = 2000
+) -> list[Interval | None]:
+    """Percentile bootstraps of the means of many columns at once; all columns see the same resamples of the rows.
+
+    NaN is a row that the column does not have; a resample's mean is over those that it has. None for a column without any.
+    As `bootstrap_interval`, of which it is the fast form for many figures of the same samples.
+    """
+    n, columns = values.shape
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0).astype(np.float64)
+    generator = np.random.default_rng(seed)
+    means = np.empty((n_resamples, columns))
+    for begin in range(0, n_resamples, rows := max(1, _BLOCK // max(1, n))):
+        some = min(rows, n_resamples - begin)
+        times = generator.multinomial(n, np.full(n, 1 / n), size=some).astype(np.float64) if n else np.zeros((some, 0))
+        counts = times @ known
+        # A resample may miss all the rows that a column has; it then tells nothing of it.
+        means[begin : begin + some] = np.divide(
+            times @ filled, counts, out=np.full(counts.shape, np.nan), where=counts > 0
+        )
+    tail = (1 - level) / 2
+    found: list[Interval | None] = []
+    for column in range(columns):
+        count = int(known[:, column].sum())
+        if not count:
+            found.append(None)
+            continue
+        drawn = means[:, column]
+        low, high = np.quantile(drawn[np.isfinite(drawn)], [tail, 1 - tail])
+        found.append(Interval(float(filled[:, column].sum() / count), float(low), float(high), count))
+    return found
+
+
+def ratio_interval(
+    part: Float[np.ndarray, " n"], whole: Float[np.ndarray, " n"], *, seed: int, n_resamples: int = 2000
+) -> Interval | None:
+    """Percentile bootstrap of sum(part) / sum(whole), each row drawn with both; None where the whole is 0.
+
+    The ratio is biased by about 1 / n, and by more where few rows hold most of the whole.
+    """
+    n, total = len(whole), float(np.sum(whole, dtype=np.float64))
+    if not total > 0:
+        return None
+    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
+    below = times @ whole
+    drawn = (times @ part)[below > 0] / below[below > 0]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Interval(float(np.sum(part, dtype=np.float64)) / total, float(low), float(high), n)
+
+
+def ndcg_of_rank(ranks: Int[np.ndarray, "*axes"], k: int = 10) -> Float[np.ndarray, "*axes"]:
+    """nDCG@k where one candidate is right: 1 / log2(1 + rank), 0 beyond rank k (Jarvelin and Kekalainen 2002)."""
+    return np.where(ranks <= k, 1 / np.log2(1 + np.maximum(ranks, 1)), 0.0)
+
+
+def effective_rank(variances: Float[np.ndarray, " n"]) -> float:
+    """Exponential of the entropy of the shares of variance (Roy and Vetterli 2007): 1 on a line, n in a ball; 0 without any.
+
+    Variances are the eigenvalues of a covariance. The original takes singular values of the data, which weigh small
+    directions more.
+    """
+    positive = np.clip(np.asarray(variances, dtype=np.float64), 0, None)
+    total = positive.sum()
+    return float(np.exp(entropy(positive / total))) if total > 0 else 0.0
+
+
 def paired_interval(
     first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"], *, seed: int, n_resamples: int = 2000
 ) -> Interval:

@@ -124,7 +124,7 @@ def test_a_blocked_edit_equals_a_pass_of_its_own(tiny_model: Any, batch: list[En
 def test_states_put_in_equal_a_pass_of_its_own(tiny_model: Any, batch: list[Encoded]) -> None:
     draw = np.random.default_rng(0)
     given = draw.normal(size=(3, STEPS, K, WIDTH)).astype(np.float32)
-    kinds = [dict(), dict(thoughts=(1,)), dict(steps=(0,)), dict(steps=(2,)), dict(thoughts=(0, 3), steps=(1, 3))]
+    kinds: list[dict[str, Any]] = [{}, {"thoughts": (1,)}, {"steps": (0,)}, {"steps": (2,)}, {"thoughts": (0, 3), "steps": (1, 3)}]
     edits = [[put(states, **kind) for kind in kinds] for states in given]
     found = tiny_model.edit(batch, edits, latents=True)
     for encoded, some, traces in zip(batch, edits, found, strict=True):
@@ -165,7 +165,8 @@ def test_the_decoder_reads_the_edited_thoughts(tiny_model: Any, batch: list[Enco
     traces = tiny_model.trace(batch)
     others = traces[1:] + traces[:1]
     edits = [
-        [Edit(), put(np.concatenate([tiny_model.learned[None], other.latents])), Edit(hidden=(1, 2))] for other in others
+        [Edit(), put(np.concatenate([tiny_model.learned[None], other.latents])), Edit(hidden=(1, 2))]
+        for other in others
     ]
     plain, swapped, hidden = zip(*tiny_model.edit(batch, edits), strict=True)
     texts = ["a red ring", "is left of", "the blue"]

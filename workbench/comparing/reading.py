@@ -107,11 +107,23 @@ class Reading:
         """States of the think tokens after a layer, from 0; NaN for a row that it could not read."""
         info = self.info
         found = np.full((self.about.n_rows, info.n_think, info.width), np.nan, dtype=np.float32)
+        for at, states in self.states_by_part(layer):
+            found[at] = states
+        return found
+
+    def latents(self, row: int) -> Float[np.ndarray, "layers think width"]:
+        """States of one row's think tokens after each layer. The row must be one that it could read."""
+        number, place = divmod(row, self.about.size)
+        at = sum(not one.error for one in self.rows[row - place : row])
+        with _reader(self.folder / f"{part_name('rows', number)}.safetensors") as file:
+            return file.get_slice("latents")[at]
+
+    def states_by_part(self, layer: int) -> Iterator[tuple[list[int], Float[np.ndarray, "rows think width"]]]:
+        """As `states`, some rows at a time and only those that it could read, with their numbers."""
         for begin, part, file in self._open("rows"):
             at = [begin + place for place, row in enumerate(part.rows) if not row.error]
             if at:
-                found[at] = file.get_slice("latents")[:, layer]
-        return found
+                yield at, file.get_slice("latents")[:, layer]
 
     def attention(self, row: int) -> Float[np.ndarray, "rows cells"]:
         """Share of attention of the think rows and the embed row on each cell of the images, mean over layers and heads."""

@@ -96,7 +96,9 @@ class Capture:
         for begin in range(0, copies, size):
             # Key by key most of what a copy could see belongs to other blocks, and would be scored only to be masked.
             own = slice(n + begin, n + begin + size)
-            held = [part if size == copies else torch.cat([part[:, :, :n], part[:, :, own]], 2) for part in (key, value)]
+            held = [
+                part if size == copies else torch.cat([part[:, :, :n], part[:, :, own]], 2) for part in (key, value)
+            ]
             asked, mask = query[:, :, begin : begin + size], self.copies[:, :, begin : begin + size]
             width = held[0].shape[2]
             yield sdpa_attention_forward(
@@ -193,9 +195,7 @@ def tapped(layers: Sequence[nn.Module] | nn.ModuleList, columns: slice) -> Itera
 
 
 @contextlib.contextmanager
-def replacing(
-    layers: Sequence[nn.Module] | nn.ModuleList, change: Callable[[int, Tensor], None]
-) -> Iterator[None]:
+def replacing(layers: Sequence[nn.Module] | nn.ModuleList, change: Callable[[int, Tensor], None]) -> Iterator[None]:
     """While the block runs, this thread's forward passes have every layer's output changed in place before it goes on.
 
     `change` is given the layer's number, from 0, and its output (batch seq width).

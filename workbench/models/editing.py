@@ -100,7 +100,10 @@ class _Puts:
     def __init__(self, edits: Sequence[Sequence[Edit]], device: torch.device) -> None:
         self._device = device
         self._found = [
-            (row, place, edit) for row, some in enumerate(edits) for place, edit in enumerate(some) if edit.states is not None
+            (row, place, edit)
+            for row, some in enumerate(edits)
+            for place, edit in enumerate(some)
+            if edit.states is not None
         ]
 
     def put_(self, step: int, copies: Float[Tensor, "batch edits think width"]) -> None:

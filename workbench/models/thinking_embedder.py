@@ -36,16 +36,16 @@ class ThinkingEmbedder(OnePassEmbedder, DecodesThoughts, Editable):
         self, batch: Sequence[Encoded], edits: Sequence[Sequence[Edit]], *, latents: bool = False
     ) -> list[list[Trace]]:
         if not batch or len({len(some) for some in edits}) != 1 or len(edits) != len(batch) or not edits[0]:
-            raise BadInput("Edits are of one sample or more, with as many edits for each as for the others, one at least.")
+            raise BadInput(
+                "Edits are of one sample or more, with as many edits for each as for the others, one at least."
+            )
         tail = self._backbone.layout.n_think + self._backbone.layout.n_embed
         lengths = [len(encoded.tokens.ids) + len(edits[0]) * tail for encoded in batch]
         together = runs(list(zip(batch, edits, strict=True)), lengths, self._backbone.device)
         return [traces for run in together for traces in self._edit(*zip(*run, strict=True), latents)]
 
     @torch.inference_mode()
-    def _edit(
-        self, batch: Sequence[Encoded], edits: Sequence[Sequence[Edit]], latents: bool
-    ) -> list[list[Trace]]:
+    def _edit(self, batch: Sequence[Encoded], edits: Sequence[Sequence[Edit]], latents: bool) -> list[list[Trace]]:
         packed = self._pack(batch)
         cached = self._cached(packed)
         first = None if cached is None else cached.start
