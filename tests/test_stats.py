@@ -156,3 +156,44 @@ def test_relative_change() -> None:
     assert stats.relative_change(np.array([3.0, 4.0]), np.array([3.0, 0.0])) == pytest.approx(0.8)
     assert stats.relative_change(np.zeros(2), np.zeros(2)) == 0
     assert stats.relative_change(np.zeros(2), np.ones(2)) == np.inf
+
+
+def test_intervals_of_many_columns_are_those_of_each() -> None:
+    draw = np.random.default_rng(0)
+    values = draw.normal(size=(200, 3))
+    values[50:, 1] = np.nan
+    values[:, 2] = np.nan
+    one, some, none = stats.column_intervals(values, seed=0, n_resamples=4000)
+    assert none is None
+    assert one is not None
+    assert some is not None
+    assert (one.value, one.n) == (pytest.approx(values[:, 0].mean()), 200)
+    assert (some.value, some.n) == (pytest.approx(values[:50, 1].mean()), 50)
+    alone = stats.bootstrap_interval(values[:, 0], seed=1, n_resamples=4000)
+    assert one.low == pytest.approx(alone.low, abs=0.02)
+    assert one.high == pytest.approx(alone.high, abs=0.02)
+    # Rows that a column lacks widen it as much as if they were not there.
+    few = stats.bootstrap_interval(values[:50, 1], seed=1, n_resamples=4000)
+    assert some.high - some.low == pytest.approx(few.high - few.low, rel=0.15)
+
+
+def test_the_interval_of_a_ratio_is_that_of_its_sums() -> None:
+    draw = np.random.default_rng(0)
+    whole = draw.uniform(1, 2, 100)
+    found = stats.ratio_interval(0.3 * whole, whole, seed=0)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.3, 0.3, 0.3))
+    found = stats.ratio_interval(draw.uniform(0, 1, 100), whole, seed=0)
+    assert found is not None
+    assert found.low < found.value < found.high
+    assert stats.ratio_interval(np.zeros(3), np.zeros(3), seed=0) is None
+
+
+def test_ndcg_of_one_right_candidate() -> None:
+    assert stats.ndcg_of_rank(np.array([1, 2, 3, 10, 11])) == pytest.approx([1, 0.63093, 0.5, 0.28906, 0], abs=1e-5)
+
+
+def test_effective_rank() -> None:
+    assert stats.effective_rank(np.array([2.0, 2.0, 2.0, 0.0])) == pytest.approx(3)
+    assert stats.effective_rank(np.array([5.0, 0.0])) == pytest.approx(1)
+    assert stats.effective_rank(np.zeros(3)) == 0

@@ -22,6 +22,22 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """What the ranking becomes when the embedding does not see a thought: the direct effect, since later thoughts saw it."""
+
+    thought: int | None
+    """From 1; None for all of them."""
+    first: str
+    """Id of the candidate that is first now."""
+    rank_of_first: int
+    """Where the candidate stands that is first with all thoughts."""
+    margin: float
+    """Cosine of that candidate less the best other's: below 0 where another is first."""
+    change: float
+    """1 - cosine of the embedding with that of all thoughts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """Everything that was found about one sample."""
 
@@ -42,6 +58,8 @@ class Inspection:
     """Wall time of each stage, and `total`; of the run that made this, not of a later look at it."""
     card: CheckpointCard
     info: EmbedderInfo
+    hidden: tuple[Hidden, ...] = ()
+    """One for each thought, then one for all; empty without candidates, or for a model that does not think."""
 
 
 def thought_of(result: ProbeResult) -> DecodedThought:

@@ -7,11 +7,12 @@ from jaxtyping import Float
 
 from workbench.embedder import Embedder
 from workbench.errors import BadInput, Unsupported
-from workbench.inspection import Ranked
+from workbench.inspection import Hidden, Ranked
 from workbench.once import Once
 from workbench.resolution import Candidates
 from workbench.samples import Candidate, make_sample
-from workbench.types import Sample
+from workbench.stats import rank_of
+from workbench.types import Sample, Trace
 
 Embedding = Float[np.ndarray, " dim"]
 _AT_ONCE = 16
@@ -53,6 +54,35 @@ class Ranker:
         dim = len(query)
         embeddings = np.array([vectors[row.candidate.id] for row in ranking], dtype=np.float32).reshape(-1, dim)
         return Candidates(names=names, embeddings=embeddings), remarks
+
+    def hide(self, model: Embedder, trace: Trace, ranking: Sequence[Ranked]) -> tuple[Hidden, ...]:
+        """The ranking when each thought is hidden, and when all are, from what the trace holds: no further pass.
+
+        Args:
+            model: that made trace and ranking.
+            trace: of the query.
+            ranking: as `rank` gave it.
+        """
+        if not ranking or not len(trace.knockout):
+            return ()
+        documents = {row.candidate.id: _document(row.candidate) for row in ranking}
+        vectors, _ = self._embed(model, documents)
+        held = np.stack([vectors[name] for name in documents])
+        embeddings = np.concatenate([trace.knockout, trace.stepwise[:1]])
+        names, found = list(documents), []
+        for place, embedding in enumerate(embeddings):
+            scores = held @ embedding
+            others = np.delete(scores, 0)
+            found.append(
+                Hidden(
+                    thought=place + 1 if place < len(trace.knockout) else None,
+                    first=names[int(scores.argmax())],
+                    rank_of_first=int(rank_of(scores, np.array(0))),
+                    margin=float(scores[0] - others.max()) if len(others) else float(scores[0]),
+                    change=float(1 - embedding @ trace.embedding),
+                )
+            )
+        return tuple(found)
 
     def _embed(self, model: Embedder, documents: dict[str, Sample]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         checkpoint = model.info.provenance.checkpoint_sha256

@@ -18,7 +18,7 @@ from workbench.errors import BadInput, Unsupported
 from workbench.explaining import Caller, Explainer, Question
 from workbench.explanation import Explanation
 from workbench.images import notes
-from workbench.inspection import Inspection, Ranked, thought_of
+from workbench.inspection import Hidden, Inspection, Ranked, thought_of
 from workbench.once import Once
 from workbench.probe import ModelProbe, Probe, Subject, TraceProbe, key_of, missing, traced_probes
 from workbench.ranking import Ranker
@@ -219,9 +219,11 @@ class Session:
         with clock.stage("thought", "Writing the thought"):
             thought = self._thought(job, trace, results)
         ranking: tuple[Ranked, ...] = ()
+        hidden: tuple[Hidden, ...] = ()
         if job.candidates:
             with clock.stage("candidates", f"Ranking {len(job.candidates)} candidates"):
                 ranking, left_out = self._ranker.rank(job.model, trace.embedding, job.candidates)
+                hidden = self._ranker.hide(job.model, trace, ranking)
             remarks.extend(left_out)
         return Inspection(
             sample=job.sample,
@@ -234,6 +236,7 @@ class Session:
             seconds=clock.finish(),
             card=read_card(job.path),
             info=job.model.info,
+            hidden=hidden,
         )
 
     def _trace_controls(self, model: Embedder, samples: Sequence[Sample]) -> "_Controls":

@@ -124,7 +124,13 @@ def test_a_blocked_edit_equals_a_pass_of_its_own(tiny_model: Any, batch: list[En
 def test_states_put_in_equal_a_pass_of_its_own(tiny_model: Any, batch: list[Encoded]) -> None:
     draw = np.random.default_rng(0)
     given = draw.normal(size=(3, STEPS, K, WIDTH)).astype(np.float32)
-    kinds: list[dict[str, Any]] = [{}, {"thoughts": (1,)}, {"steps": (0,)}, {"steps": (2,)}, {"thoughts": (0, 3), "steps": (1, 3)}]
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"thoughts": (1,)},
+        {"steps": (0,)},
+        {"steps": (2,)},
+        {"thoughts": (0, 3), "steps": (1, 3)},
+    ]
     edits = [[put(states, **kind) for kind in kinds] for states in given]
     found = tiny_model.edit(batch, edits, latents=True)
     for encoded, some, traces in zip(batch, edits, found, strict=True):

@@ -20,7 +20,8 @@ class Thresholds:
     least_quality: float = 0.05
     """nDCG@10 above chance below which the unedited model ranks too badly to lose anything."""
     used: float = 0.5
-    """Share lost from which on, with its interval above `some`, the thoughts count as used."""
+    """Share lost with other thoughts from which on, with its interval above `some`, the thoughts count as used; hiding them
+    must then cost at least `some`, or the embedding only lets itself be misled by thoughts that it does not need."""
     some: float = 0.25
     nothing: float = 0.1
     """Upper end of the interval of a share lost below which an edit costs nothing."""
@@ -89,32 +90,37 @@ def carriers(found: Findings) -> list[int]:
     ]
 
 
-def loss(found: Findings) -> Estimate | None:
-    """What the content of all thoughts is worth: the larger of the losses when it is replaced by the mean or by another's."""
-    known = [found.shares[name] for name in ("mean.all", "swap-random.all") if name in found.shares]
-    return max(known, key=lambda one: one.value) if known else None
+def loss(shares: Mapping[str, Estimate]) -> Estimate | None:
+    """What the content of all thoughts is worth: the larger of the losses when it is replaced by the mean or by another's.
+
+    None where no other sample's thoughts could be put in: the mean may then be the thought itself.
+    """
+    known = [shares[name] for name in ("mean.all", "swap-random.all") if name in shares]
+    return max(known, key=lambda one: one.value) if "swap-random.all" in shares else None
 
 
 def _conditions(found: Findings, at: Thresholds) -> Iterator[tuple[Kind, bool]]:
     ranked = found.ndcg is not None and found.ndcg.n >= at.least_samples
     enough = ranked and found.ndcg is not None and found.ndcg.value - found.chance_ndcg >= at.least_quality
-    yield "inconclusive", not enough or loss(found) is None
+    yield "inconclusive", not enough or loss(found.shares) is None
     yield "collapsed", bool(found.spreads) and max(found.spreads) < at.collapsed_spread
     yield "decoder_guesses", _guesses(found, at)
     yield "image_blind", _is_blind(found, at)
     yield "task_dependent", bool(_tasks(found, at, "used")) and bool(_tasks(found, at, "unused"))
     yield "one_token", _single(found, at) is not None
-    yield "used", is_used(loss(found), at)
+    yield "used", is_used(found.shares, at)
     yield "decorative", _is_nothing(found, at)
 
 
-def is_used(share: Estimate | None, at: Thresholds) -> bool:
-    """Whether so large a share lost means that the thoughts are needed."""
-    return share is not None and share.value >= at.used and share.low >= at.some
+def is_used(shares: Mapping[str, Estimate], at: Thresholds) -> bool:
+    """Whether these losses mean that the thoughts are needed."""
+    share, hidden = loss(shares), shares.get("hide.all")
+    enough = share is not None and share.value >= at.used and share.low >= at.some
+    return enough and hidden is not None and hidden.value >= at.some
 
 
 def _is_nothing(found: Findings, at: Thresholds) -> bool:
-    share = loss(found)
+    share = loss(found.shares)
     return share is not None and share.high <= at.nothing
 
 
@@ -141,19 +147,14 @@ def _is_blind(found: Findings, at: Thresholds) -> bool:
 def _tasks(found: Findings, at: Thresholds, which: str) -> list[str]:
     told = []
     for task in found.tasks:
-        share = _of_task(task)
+        share = loss(task.shares)
         if share is None or task.n < at.least_samples:
             continue
-        if which == "used" and is_used(share, at):
+        if which == "used" and is_used(task.shares, at):
             told.append(task.task)
         if which == "unused" and share.high <= at.nothing_of_a_task:
             told.append(task.task)
     return told
-
-
-def _of_task(task: TaskFigures) -> Estimate | None:
-    known = [task.shares[name] for name in ("mean.all", "swap-random.all") if name in task.shares]
-    return max(known, key=lambda one: one.value) if known else None
 
 
 def _single(found: Findings, at: Thresholds) -> int | None:
@@ -179,7 +180,7 @@ def _low(found: Findings, name: str) -> float:
 
 def _strength(kind: Kind, found: Findings, at: Thresholds) -> Strength:
     """Strong where the deciding interval keeps clear of the lines, weak where it touches one."""
-    share = loss(found)
+    share = loss(found.shares)
     if kind == "inconclusive" or share is None:
         return "weak"
     if kind == "collapsed":
@@ -212,7 +213,7 @@ def tell(kind: Kind, found: Findings, at: Thresholds) -> str:
         "one_token": f"Thought {single} alone carries the answer, the other {found.n_think - 1} can go; {drop}.",
         "used": f"The embedding needs the thoughts: {drop}{_who(found)}.",
         "decorative": f"The thoughts are decoration: the ranking is the same without what they hold; {drop}.",
-        "partly": f"The embedding uses the thoughts in part: {drop}{_who(found)}.",
+        "partly": f"The embedding uses the thoughts in part: {drop}{_who(found)}{_misled(found)}.",
     }
     return sentences[kind] + _text_part(kind, found, at)
 
@@ -251,6 +252,13 @@ def _who(found: Findings) -> str:
         f"; thought{'s' if many else ''} {_list([str(k) for k in some])} {'cost' if many else 'costs'} something by "
         + ("themselves" if many else "itself")
     )
+
+
+def _misled(found: Findings) -> str:
+    swapped, hidden = found.shares.get("swap-random.all"), found.shares.get("hide.all")
+    if swapped is None or hidden is None or hidden.high >= swapped.low:
+        return ""
+    return "; wrong thoughts mislead it more than it misses its own"
 
 
 def _text_part(kind: Kind, found: Findings, at: Thresholds) -> str:

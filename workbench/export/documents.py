@@ -60,6 +60,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             }
             for ranked in inspection.ranking
         ],
+        "hidden": [asdict(one) for one in inspection.hidden],
         "results": {name: to_json(result) for name, result in inspection.results.items()},
         "skipped": dict(inspection.skipped),
         "notes": list(inspection.notes),

@@ -103,7 +103,10 @@ def edit_table(edits: Sequence[EditFigures], *, about: bool = False) -> str:
     rows = [
         [
             f'<span title="{escape(one.about)}">{escape(one.about if about else _title(one))}</span>',
-            *(figure(one.measures.get(name), sign=name.endswith("change") and name != "embedding_change") for name in names),
+            *(
+                figure(one.measures.get(name), sign=name.endswith("change") and name != "embedding_change")
+                for name in names
+            ),
         ]
         for one in edits
     ]
@@ -135,7 +138,9 @@ def _chart(audit: Audit, n_think: int) -> str:
         return -found.value if found is not None else float("nan")
 
     values = np.array([[lost(kind, k + 1) for k in range(n_think)] for kind in kinds])
-    found = Series(names=tuple(TITLES[kind] for kind in kinds), x=tuple(str(k + 1) for k in range(n_think)), values=values)
+    found = Series(
+        names=tuple(TITLES[kind] for kind in kinds), x=tuple(str(k + 1) for k in range(n_think)), values=values
+    )
     return svg.bars(found, units="Hit@1 lost", x="thought that is edited")
 
 

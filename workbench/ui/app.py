@@ -14,6 +14,7 @@ from workbench.assets import assets_dir, examples
 from workbench.errors import WorkbenchError
 from workbench.runner import Session
 from workbench.samples import make_sample
+from workbench.ui.audit_page import place_audit
 from workbench.ui.compare_page import place_compare
 from workbench.ui.desk import Desk
 from workbench.ui.explore import place_explore
@@ -44,6 +45,7 @@ def build_app(desk: Desk) -> gr.Blocks:
         desk.exports.leave(request.session_hash)
         desk.zips.leave(request.session_hash)
         desk.comparisons.leave(request.session_hash)
+        desk.audits.leave(request.session_hash)
 
     def turn(request: gr.Request) -> Any:
         # A page that is not shown does not run, so the one that an address names is shown first; it reads the rest itself.
@@ -58,6 +60,8 @@ def build_app(desk: Desk) -> gr.Blocks:
                 offered = place_map(desk, pages, explore)
             with gr.Tab("Compare", id="compare"):
                 place_compare(desk, pages)
+            with gr.Tab("Audit", id="audit"):
+                place_audit(desk)
             # Placed at once, though hidden: a page that is loaded again finds its export before somebody looks for it.
             with gr.Tab("Export", id="export", render_children=True):
                 place_export(desk, offered)

@@ -18,6 +18,7 @@ from workbench.explanation import Explanation, values_of
 from workbench.inspection import Inspection
 from workbench.runner import Session
 from workbench.samples import Candidate, read_candidates
+from workbench.ui.audit_shelf import AuditShelf
 from workbench.ui.compare_shelf import CompareShelf
 from workbench.ui.export_shelf import ExportShelf
 from workbench.ui.jobs import Jobs
@@ -111,6 +112,7 @@ class Desk:
         self.exports = ExportShelf(upload_folder)
         self.zips = ZipShelf(upload_folder)
         self.comparisons = CompareShelf()
+        self.audits = AuditShelf()
         self.jobs = Jobs()
         self.uploads = Uploads(upload_folder)
         self.checkpoints: Mapping[str, Path] = _by_name([resolve_checkpoint(str(folder)) for folder in folders])

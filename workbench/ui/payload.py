@@ -185,7 +185,23 @@ def _ranking(inspection: Inspection, candidates_from: str) -> dict[str, Any] | N
         {"rank": row.rank, "text": row.candidate.text or row.candidate.id, "score": _number(row.score)}
         for row in inspection.ranking[:SHOWN_CANDIDATES]
     ]
-    return {"rows": rows, "total": len(inspection.ranking), "source": candidates_from}
+    return {"rows": rows, "total": len(inspection.ranking), "source": candidates_from, "hidden": _hidden(inspection)}
+
+
+def _hidden(inspection: Inspection) -> list[dict[str, Any]]:
+    """What the ranking becomes without each thought, and without all."""
+    texts = {row.candidate.id: row.candidate.text or row.candidate.id for row in inspection.ranking}
+    return [
+        {
+            "label": "all thoughts" if one.thought is None else f"Thought {one.thought}",
+            "first": texts[one.first],
+            "same": one.rank_of_first == 1,
+            "rank": one.rank_of_first,
+            "margin": _number(one.margin),
+            "change": _number(one.change),
+        }
+        for one in inspection.hidden
+    ]
 
 
 def _short(count: float) -> str:

@@ -81,6 +81,34 @@ function rankingPart(view) {
   );
 }
 
+/** What the ranking becomes when the embedding does not see a thought. */
+function hiddenPart(view) {
+  if (!view.ranking || !view.ranking.hidden.length) return null;
+  const { hidden, rows: ranked } = view.ranking;
+  const moved = hidden.filter((one) => !one.same && one.label !== "all thoughts").map((one) => one.label.toLowerCase());
+  const all = hidden[hidden.length - 1];
+  const says = moved.length ? `Without ${moved.join(", or without ")}, another candidate comes first.` : "Whichever single thought is hidden, the same candidate comes first.";
+  const whole = all.same ? "Without any of them it still comes first: for this sample the embedding does not need its thoughts." : `Without any of them it falls to place ${all.rank}.`;
+  const rows = hidden.map((one) =>
+    make(
+      "tr",
+      {},
+      make("td", {}, one.label),
+      make("td", { class: "tv-number" }, String(one.rank)),
+      make("td", {}, one.same ? "the same" : one.first),
+      make("td", { class: "tv-number" }, one.margin.toFixed(3)),
+      make("td", { class: "tv-number" }, one.change.toFixed(4)),
+    ),
+  );
+  const head = make("tr", {}, ["hidden", `place of "${ranked[0].text}"`, "first is now", "margin, cosine", "1 − cosine"].map((name) => make("th", {}, name)));
+  return section(
+    "Does this ranking need the thoughts?",
+    "The ranking when the embedding does not see a thought. Later thoughts have still seen it, so this is its direct effect; the page Audit measures the rest, over many samples.",
+    make("p", { "data-testid": "hidden-says" }, `${says} ${whole}`),
+    make("table", { class: "tv-table", "data-testid": "hidden" }, make("thead", {}, head), make("tbody", {}, rows)),
+  );
+}
+
 function cardPart(view) {
   const card = view.card;
   const rows = card.metrics.map((metric) =>

@@ -52,7 +52,7 @@ async function show() {
   explorer = new Explorer(view, ask);
   const made = (attribution = new Attribution(view, explorer.planes, ask, (number) => markWord(thought, number)));
   const thought = thoughtPart(view, made.usable ? (number) => made.word(number) : null);
-  const parts = [warningsPart(view), thought, attribution.node, explorer.node, rankingPart(view), morePart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
+  const parts = [warningsPart(view), thought, hiddenPart(view), attribution.node, explorer.node, rankingPart(view), morePart(view), make("div", { class: "tv-pair" }, cardPart(view), [make("div", {}, secondsPart(view), downloadsPart(view))])];
   root.replaceChildren(...parts.filter(Boolean));
   root.dataset.ready = view.id;
   explorer.draw();

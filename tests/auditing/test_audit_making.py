@@ -1,0 +1,194 @@
+"""An audit from end to end with a small random model: what it holds, that it goes on, and what it says of poor data."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparisons import shorten, write_data
+from PIL import Image
+
+from workbench.audit import MEASURES, Audit
+from workbench.auditing import measuring, run_audit
+from workbench.errors import BadCheckpoint, BadInput, Cancelled, UnknownName, Unsupported
+from workbench.render.audit_html import audit_html
+
+N = 6
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch, tokens=4)
+    monkeypatch.setattr(measuring, "MAX_TOKENS", 4)
+    monkeypatch.setattr(measuring, "SIZE", 4)
+    from workbench.auditing import making
+
+    monkeypatch.setattr(making, "SIZE", 4)
+
+
+@pytest.fixture
+def audited(tiny_checkpoint: Path, tmp_path: Path) -> Audit:
+    return run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
+
+
+def test_an_audit_holds_every_figure_with_its_interval(audited: Audit) -> None:
+    held = json.loads(json.dumps(audited.to_json(), allow_nan=False))
+    assert held["verdict"]["kind"] == "inconclusive"
+    assert "only 6 samples" in held["verdict"]["sentence"]
+    figures = [*held["measures"].values(), *(one for edit in held["edits"] for one in edit["measures"].values())]
+    assert len(figures) > 200
+    assert all(set(one) == {"value", "low", "high", "n"} and one["n"] <= N for one in figures)
+    assert all(name in MEASURES for edit in held["edits"] for name in edit["measures"])
+    assert all(name in MEASURES for name in held["measures"])
+    none = audited.edit("none")
+    assert none is not None
+    assert none.measures["embedding_change"].value == pytest.approx(0, abs=1e-6)
+    assert {one.name for one in audited.edits} >= {
+        "swap-image.all",
+        "keep-only.4",
+        "patch.3",
+        "block.embed-query",
+        "control.all",
+    }
+    moved = audited.edit("swap-random.all")
+    assert moved is not None
+    assert moved.measures["embedding_change"].value > 1e-6
+    whole = [one for one in audited.geometry if one.by_query is not None]
+    assert whole
+    for one in whole:
+        parts = [getattr(one, f"by_{name}").value for name in ("query", "image", "position", "both")]
+        assert sum(parts) == pytest.approx(1)
+    assert held["command"].startswith("thinkscope audit ")
+    assert [one["what"] for one in held["not_tested"]][0] == "Round trip"
+
+
+def test_the_report_is_one_file_without_scripts(audited: Audit) -> None:
+    page = audit_html(audited)
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    for title in (
+        "All thoughts edited",
+        "Each thought by itself",
+        "Attention cut",
+        "Not tested",
+        "How to make it again",
+    ):
+        assert title in page
+    assert audited.verdict.sentence.split(":")[0] in page
+
+
+def test_hiding_in_an_audit_is_the_knockout_of_a_trace(tiny_checkpoint: Path, tiny_model: Any, tmp_path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    from workbench.auditing.measuring import part_path
+    from workbench.auditing.planned import places, plan
+    from workbench.comparing.question import pose
+
+    run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
+    [folder] = (tmp_path / "kept").glob("audit-*")
+    at = places(plan(4, 3))
+    cosines = load_file(part_path(folder, 1))["cosine"]
+    for row, asked in enumerate(pose("shapes", n=N).rows[4:]):
+        assert asked.pair is not None
+        [trace] = tiny_model.trace([tiny_model.prepare(asked.pair.query)])
+        expected = np.concatenate([trace.knockout, trace.stepwise[:1]]) @ trace.embedding
+        columns = [at[name] for name in ("hide.1", "hide.2", "hide.3", "hide.4", "hide.all")]
+        assert cosines[row, columns] == pytest.approx(expected, abs=1e-5)
+
+
+def stop_at(share: float) -> tuple[Callable[[float, str], None], Callable[[], bool]]:
+    reached: list[float] = [0.0]
+
+    def tell(done: float, message: str) -> None:
+        reached[0] = max(reached[0], done if message == "Editing thoughts" else 0.0)
+
+    return tell, lambda: reached[0] > share
+
+
+def test_an_audit_that_was_stopped_goes_on(tiny_checkpoint: Path, tmp_path: Path, audited: Audit) -> None:
+    kept = tmp_path / "other"
+    tell, cancelled = stop_at(0.75)
+    with pytest.raises(Cancelled, match="kept"):
+        run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=kept, tell=tell, cancelled=cancelled)
+    [folder] = kept.glob("audit-*")
+    [done] = folder.iterdir()
+    before = done.stat().st_mtime_ns, done.read_bytes()
+    again = run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=kept)
+    assert (done.stat().st_mtime_ns, done.read_bytes()) == before
+    assert again.edits == audited.edits
+    assert again.measures == audited.measures
+    # What is complete needs no model.
+    (tmp_path / "kept").rename(tmp_path / "moved")
+    assert run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "moved").edits == audited.edits
+
+
+def test_another_seed_draws_other_partners(tiny_checkpoint: Path, tmp_path: Path, audited: Audit) -> None:
+    other = run_audit(tiny_checkpoint, "shapes", split="test", n=N, seed=1, kept=tmp_path / "kept")
+    assert other.edit("noise.all") != audited.edit("noise.all")
+
+
+def test_one_sample_is_reported_with_what_could_not_be_measured(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", ["red square left"])
+    audit = run_audit(tiny_checkpoint, str(data), split="test", n=5, kept=tmp_path / "kept")
+    assert audit.verdict.kind == "inconclusive"
+    assert {"swap-random.all", "swap-nearest.all", "swap-image.all", "shuffle.all"} <= {
+        one.what for one in audit.not_tested
+    }
+    assert json.dumps(audit.to_json(), allow_nan=False)
+    assert audit_html(audit)
+
+
+def test_equal_samples_are_reported(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    data = write_data(folder, ["red square left"] * 5)
+    for number in range(5):
+        Image.new("RGB", (50, 30), (90, 90, 90)).save(folder / f"{number}.png")
+    audit = run_audit(tiny_checkpoint, str(data), split="test", n=5, kept=tmp_path / "kept")
+    assert audit.verdict.kind == "inconclusive"
+    assert "swap-random.all" in {one.what for one in audit.not_tested}
+
+
+def test_data_without_candidates_and_with_missing_images(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    data = write_data(folder)
+    (folder / "2.png").unlink()
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    data.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "target"}) + "\n" for row in rows))
+    audit = run_audit(tiny_checkpoint, str(data), split="test", n=6, kept=tmp_path / "kept")
+    assert "no sample has a right candidate" in audit.verdict.sentence
+    assert any("1 of 6 rows could not be used" in note for note in audit.notes)
+    assert "Ranks" in {one.what for one in audit.not_tested}
+    changed = audit.edit("mean.all")
+    assert changed is not None
+    assert "embedding_change" in changed.measures
+    assert "hit_change" not in changed.measures
+
+
+def test_a_model_that_does_not_think_is_refused(tmp_path: Path, shapes_rows: list[dict[str, Any]]) -> None:
+    from checkpoints import write_tiny
+
+    from workbench.models.layout import no_think
+
+    plain = write_tiny(tmp_path / "plain", shapes_rows, layout=no_think())
+    with pytest.raises(Unsupported, match=r"no think tokens \(K = 0\)"):
+        run_audit(plain, "shapes", split="test", n=4, kept=tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ({"n": 0}, BadInput, "1 to 5,000"),
+        ({"n": 6_000}, BadInput, "1 to 5,000"),
+        ({"seed": -1}, BadInput, "seed"),
+        ({"data": "/nowhere"}, BadInput, "nowhere"),
+        ({"split": "nowhere"}, UnknownName, "split"),
+        ({"checkpoint": "/nowhere"}, BadCheckpoint, "nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence(tiny_checkpoint: Path, tmp_path: Path, given: Any, error: Any, told: str) -> None:
+    asked = {"checkpoint": tiny_checkpoint, "data": "shapes", "split": "test", "n": 4, "seed": 0} | given
+    checkpoint, data = asked.pop("checkpoint"), asked.pop("data")
+    with pytest.raises(error, match=told):
+        run_audit(checkpoint, data, **asked, kept=tmp_path / "kept")
