@@ -21,6 +21,7 @@ PAGES = [
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "docs/design.md",
+        "docs/audit.md",
         "docs/compare.md",
         "docs/data.md",
         "docs/export.md",

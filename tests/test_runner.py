@@ -16,6 +16,7 @@ from workbench import runner
 from workbench.embedder import DecodesThoughts, Embedder, EmbedderInfo, Keep, ReadsVocabulary
 from workbench.errors import BadCheckpoint, BadInput, Unsupported
 from workbench.probe import Control, ModelProbe, Probe, Subject, TraceProbe
+from workbench.ranking import Ranker
 from workbench.runner import Candidate, Session, make_sample
 from workbench.types import (
     DecodedThought,
@@ -208,6 +209,30 @@ def test_inspection_holds_thought_results_and_ranking(session: Session, fake: Fa
     assert found.trace.continuation is None
     assert found.seconds["total"] >= found.seconds["trace"] >= 0
     assert found.card.name == "fake"
+
+
+def test_hidden_thoughts_are_ranked_at_no_further_pass(fake: Fake) -> None:
+    candidates = [
+        Candidate(id=name, text=f"angle {angle}") for name, angle in (("same", 30), ("near", 40), ("far", 90))
+    ]
+    [trace] = fake.trace([fake.prepare(make_sample([], "angle 30"))])
+    knockout = np.stack([_vector("angle 30"), _vector("angle 80"), _vector("angle 38")])
+    trace = replace(trace, knockout=knockout, stepwise=np.repeat(_vector("angle 90")[None], 4, axis=0))
+    ranker = Ranker()
+    ranking, _ = ranker.rank(fake, trace.embedding, candidates)
+    before = list(fake.embedded), list(fake.traced)
+    found = ranker.hide(fake, trace, ranking)
+    assert (fake.embedded, fake.traced) == before
+    assert [(one.thought, one.first, one.rank_of_first) for one in found] == [
+        (1, "same", 1),
+        (2, "far", 3),
+        (3, "near", 2),
+        (None, "far", 3),
+    ]
+    assert found[0].margin == pytest.approx(1 - np.cos(np.radians(10)), abs=1e-6)
+    assert found[1].margin == pytest.approx(np.cos(np.radians(50)) - np.cos(np.radians(10)), abs=1e-6)
+    assert found[1].change == pytest.approx(1 - np.cos(np.radians(50)), abs=1e-6)
+    assert ranker.hide(fake, trace, ()) == ()
 
 
 def test_controls_leave_the_sample_itself_out(session: Session, fake: Fake) -> None:

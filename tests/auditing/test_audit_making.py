@@ -60,7 +60,7 @@ def test_an_audit_holds_every_figure_with_its_interval(audited: Audit) -> None:
         parts = [getattr(one, f"by_{name}").value for name in ("query", "image", "position", "both")]
         assert sum(parts) == pytest.approx(1)
     assert held["command"].startswith("thinkscope audit ")
-    assert [one["what"] for one in held["not_tested"]][0] == "Round trip"
+    assert held["not_tested"][0]["what"] == "Round trip"
 
 
 def test_the_report_is_one_file_without_scripts(audited: Audit) -> None:
