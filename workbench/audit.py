@@ -145,7 +145,7 @@ class Audit:
     measures: Mapping[str, Estimate]
     """Figures that are of no single edit, by name; `MEASURES` says what they are."""
     shares: Mapping[str, Estimate]
-    """By edit of all thoughts: share of the ranking quality above chance (nDCG@10) that is lost."""
+    """By edit of all thoughts: share of the Hit@1 above chance that is lost."""
     edits: tuple[EditFigures, ...]
     tasks: tuple[TaskFigures, ...]
     budget: Budget | None
@@ -192,7 +192,8 @@ MEASURES: Mapping[str, str] = {
     "words_changed": "Share of the words that differ between the own decoded thought and the one written under the edit.",
     "fluency": "Mean log-probability (nats per token) of the text written under the edit, in the decoder's own eyes.",
     "ndcg_at_10": "nDCG@10, unedited: 1 / log2(1 + rank) of the right candidate, 0 beyond rank 10.",
-    "chance_ndcg_at_10": "nDCG@10 of a random order of the candidates.",
+    "chance_hit_at_1": "Hit@1 of a random order of the candidates.",
+    "own_log_probability": "Mean log-probability (nats per token) of the own decoded thought: what the fluency of others is set against.",
     "thought_dependence": "Log-probability (nats per token) of the own text under the own thoughts, less that under another sample's.",
     "image_dependence": "The same, less that under the thoughts of the same query about another image.",
     "text_specificity": "Log-probability (nats per token) of the own text, less that of another sample's text, under the own thoughts.",

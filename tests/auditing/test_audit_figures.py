@@ -10,7 +10,7 @@ from comparisons import write_data
 from workbench.auditing.bm25 import Bm25
 from workbench.auditing.budgets import curve, find_budget, fit_policy, stops
 from workbench.auditing.crossing import Square, crossed_sample, sums_of_squares
-from workbench.auditing.figures import chance_ndcg, edit_figures, shares, whole_figures
+from workbench.auditing.figures import chance_hit, edit_figures, shares, whole_figures
 from workbench.auditing.measuring import WRITTEN, scored, truncations
 from workbench.auditing.partners import find_partners
 from workbench.auditing.parts import Measured
@@ -61,14 +61,16 @@ def test_changes_are_paired_and_ranks_that_are_not_known_do_not_count() -> None:
     assert "toward" not in told
 
 
-def test_shares_lost_are_of_the_quality_above_chance() -> None:
+def test_shares_lost_are_of_hit_at_1_above_chance() -> None:
     n = 40
-    lost = shares(measured({"mean.all": [11] * n, "zero.all": [1] * n}, n), PLANNED, 200, 0)
-    above = 1 - chance_ndcg(200)
-    assert lost["mean.all"].value == pytest.approx(1 / above)
+    lost = shares(
+        measured({"none": [1, 1, 1, 2] * 10, "mean.all": [2] * n, "zero.all": [1, 1, 1, 2] * 10}, n), PLANNED, 4, 0
+    )
+    assert lost["mean.all"].value == pytest.approx(0.75 / (0.75 - 0.25))
     assert lost["zero.all"].value == 0
-    assert chance_ndcg(1) == 1
-    assert chance_ndcg(4) == pytest.approx(np.mean([1 / np.log2(1 + rank) for rank in (1, 2, 3, 4)]))
+    assert lost["noise.all"].value == pytest.approx(-0.25 / 0.5)
+    assert shares(measured({"none": [2] * n}, n), PLANNED, 4, 0) == {}
+    assert chance_hit(4) == 0.25
 
 
 def test_texts_depend_where_another_thought_makes_them_less_likely() -> None:

@@ -29,8 +29,7 @@ def found(**changes: Any) -> Findings:
     }
     base = Findings(
         hit_at_1=about(0.9),
-        ndcg=about(0.93),
-        chance_ndcg=0.02,
+        chance=0.02,
         shares=shares | changes.pop("shares", {}),
         hits={"swap-random.all": about(0.05), "hide.all": about(0.15)},
         n_think=K,
@@ -80,9 +79,9 @@ def task(name: str, share: float, n: int = 50) -> TaskFigures:
         ("collapsed", found(spreads=[1e-9, 1e-8], thought_dependence=about(0.0, 0.0), shares=NOTHING)),
         ("decoder_guesses", found(thought_dependence=about(0.0, 0.01))),
         ("partly", found(shares={"mean.all": about(0.3), "swap-random.all": about(0.35)})),
-        ("inconclusive", found(ndcg=None, hit_at_1=None, shares={})),
-        ("inconclusive", found(ndcg=about(0.9, n=19))),
-        ("inconclusive", found(ndcg=about(0.03))),
+        ("inconclusive", found(hit_at_1=None)),
+        ("inconclusive", found(hit_at_1=about(0.9, n=19))),
+        ("inconclusive", found(hit_at_1=about(0.11))),
     ],
 )
 def test_each_kind_is_named(kind: str, findings: Findings) -> None:
@@ -112,7 +111,7 @@ def test_borders() -> None:
     assert judge(found(shares=whole | {"swap-random.all": about(at.used, at.used - at.some + 0.01)})).kind == "partly"
     assert judge(found(shares=whole | {"swap-random.all": about(at.nothing - 0.02, 0.02)})).kind == "decorative"
     assert judge(found(shares=whole | {"swap-random.all": about(at.nothing - 0.02, 0.03)})).kind == "partly"
-    assert judge(found(ndcg=about(0.9, n=int(at.least_samples)))).kind == "used"
+    assert judge(found(hit_at_1=about(0.9, n=int(at.least_samples)))).kind == "used"
 
 
 def test_thoughts_that_only_mislead_are_not_needed() -> None:

@@ -88,6 +88,7 @@ def whole_figures(measured: Measured, planned: Sequence[Planned], n_candidates: 
     columns = {"hit_at_1": np.where(known, measured.rank[:, 0] == 1, np.nan), "ndcg_at_10": base}
     at = {planned[column].name: place for place, column in enumerate(scored(planned))}
     own = measured.own
+    columns["own_log_probability"] = own[:, 0]
     columns["thought_dependence"] = own[:, 0] - own[:, at["swap-random.all"]]
     columns["image_dependence"] = own[:, 0] - own[:, at["swap-image.all"]]
     columns["text_specificity"] = own[:, 0] - measured.other[:, 0]
@@ -98,14 +99,14 @@ def whole_figures(measured: Measured, planned: Sequence[Planned], n_candidates: 
         columns[f"{name}_gain"] = hits[:, -1] - hits[:, 0]
     found = estimates(columns, seed)
     if known.any():
-        chance = chance_ndcg(n_candidates)
-        found["chance_ndcg_at_10"] = Estimate(value=chance, low=chance, high=chance, n=int(known.sum()))
+        chance = chance_hit(n_candidates)
+        found["chance_hit_at_1"] = Estimate(value=chance, low=chance, high=chance, n=int(known.sum()))
     return found
 
 
-def chance_ndcg(n: int) -> float:
-    """nDCG@10 of the right one of n candidates in random order."""
-    return float(ndcg_of_rank(np.arange(1, n + 1)).mean()) if n else 0.0
+def chance_hit(n: int) -> float:
+    """Hit@1 of n candidates in random order."""
+    return 1 / n if n else 0.0
 
 
 def shares(
@@ -115,17 +116,18 @@ def shares(
     seed: int,
     rows: Bool[np.ndarray, " rows"] | None = None,
 ) -> dict[str, Estimate]:
-    """By edit, the share of the ranking quality above chance that it costs: 0 nothing, 1 all; below 0 where it helps.
+    """By edit, the share of the Hit@1 above chance that it costs: 0 nothing, 1 all; below 0 where it helps.
 
-    Quality is nDCG@10. The interval is of the loss; what it is a share of is taken as it is.
+    Hit@1 and not nDCG, because among few candidates a wrong order has a high nDCG too. The interval is of the loss; what it is
+    a share of is taken as it is.
     """
     chosen = measured.rank[:, 0] > 0 if rows is None else rows & (measured.rank[:, 0] > 0)
-    quality = ndcg_of_rank(measured.rank[chosen])
-    above = quality[:, 0].mean() - chance_ndcg(n_candidates) if chosen.any() else 0.0
+    hits = (measured.rank[chosen] == 1).astype(np.float64)
+    above = hits[:, 0].mean() - chance_hit(n_candidates) if chosen.any() else 0.0
     if above <= 0:
         return {}
     columns = {
-        one.name: np.where(measured.rank[chosen, column] > 0, (quality[:, 0] - quality[:, column]) / above, np.nan)
+        one.name: np.where(measured.rank[chosen, column] > 0, (hits[:, 0] - hits[:, column]) / above, np.nan)
         for column, one in enumerate(planned)
         if column
     }

@@ -42,8 +42,7 @@ def find(
     crossed = [one for one in seen if one.by_position is not None and one.by_position.value < 1]
     return Findings(
         hit_at_1=measures.get("hit_at_1"),
-        ndcg=measures.get("ndcg_at_10"),
-        chance_ndcg=measures["chance_ndcg_at_10"].value if "chance_ndcg_at_10" in measures else 0.0,
+        chance=measures["chance_hit_at_1"].value if "chance_hit_at_1" in measures else 0.0,
         shares=lost,
         hits={one.name: one.measures["hit_at_1"] for one in edits if "hit_at_1" in one.measures},
         n_think=info.n_think,

@@ -20,13 +20,13 @@ from workbench.auditing.parts import gather
 from workbench.auditing.planned import plan
 from workbench.auditing.verdict import judge, thresholds_json
 from workbench.comparing.kept import Kept
-from workbench.comparing.making import Chosen, Setup
+from workbench.comparing.making import Chosen, Setup, is_memory
 from workbench.comparing.question import MAX_N, Question, check_unchanged, pose
 from workbench.comparing.reading import Reading
 from workbench.comparing.tracing import is_read, read_question
 from workbench.comparison import Source
 from workbench.embedder import Editable, Embedder
-from workbench.errors import BadInput, Unsupported
+from workbench.errors import BadInput, OutOfMemory, Unsupported
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.stages import Progress, part_of, quiet
@@ -87,6 +87,7 @@ def run_audit(
         BadInput: for data that cannot be read or of which no row can be used, or a folder that cannot be written.
         BadCheckpoint: for a folder that is no checkpoint.
         Unsupported: for a model without think tokens, or whose thoughts cannot be edited.
+        OutOfMemory: when the model does not fit; complete parts stay.
         Cancelled: when `cancelled` said so; complete parts stay.
     """
     return make_audit(
@@ -104,7 +105,15 @@ def make_audit(
     folder = setup.kept.open(reading_key)
     key = hashlib.sha256(json.dumps([VERSION, reading_key, wanted.seed]).encode()).hexdigest()[:32]
     own = setup.kept.open(f"audit-{key}")
-    reading = _measure(wanted, setup, folder, own, tell, cancelled)
+    try:
+        reading = _measure(wanted, setup, folder, own, tell, cancelled)
+    except Exception as error:
+        if not is_memory(error):
+            raise
+        raise OutOfMemory(
+            f"Memory ran out while '{chosen.name}' was audited. What was measured before is kept in {setup.kept.root}, and the "
+            "same audit goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
+        ) from error
     setup.kept.tidy({folder.name, own.name})
     tell(_EDITED, "Making figures")
     audit = _figures(wanted, reading, own, begin)

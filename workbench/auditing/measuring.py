@@ -152,7 +152,7 @@ class _Measurer:
                 continue
             check(0)
             try:
-                encoded = self._model.prepare(crossed_sample(self._query(row), self._query(image[row])))
+                encoded = self._model.prepare(crossed_sample(self._query(row), self._query(int(image[row]))))
             except (BadInput, Unsupported):
                 continue
             [trace] = self._model.trace([encoded], Keep(attention=False, edits=False, continuation=False))
@@ -175,7 +175,7 @@ class _Measurer:
         draw = np.random.default_rng([self._asked.seed, 2, row])
         mixed = None
         if (partners.mixed[row] >= 0).all() and own.shape[1]:
-            given = [self._of(other) for other in partners.mixed[row]]
+            given = [self._of(other) for other in partners.mixed[row].tolist()]
             mixed = np.stack([states[:, k] for k, states in enumerate(given) if states is not None], axis=1)
         n = min(own.shape[1], len(query_positions))
         return Materials(

@@ -42,7 +42,7 @@ def find_partners(
     usable = np.flatnonzero(read)
     random = np.full(len(read), -1)
     mixed = np.full((len(read), n_think), -1)
-    for row in usable:
+    for row in usable.tolist():
         random[row] = _other(row, usable, groups, draw)
         mixed[row] = [_other(row, usable, groups, draw) for _ in range(n_think)]
     return Partners(

@@ -13,12 +13,12 @@ from workbench.comparison import Estimate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Where the rule draws its lines. Shares are of the ranking quality (nDCG@10) above chance that an edit costs."""
+    """Where the rule draws its lines. Shares are of the Hit@1 above chance that an edit costs."""
 
     least_samples: float = 20
     """Ranked samples below which nothing is said."""
-    least_quality: float = 0.05
-    """nDCG@10 above chance below which the unedited model ranks too badly to lose anything."""
+    least_quality: float = 0.1
+    """Hit@1 above chance below which the unedited model ranks too badly to lose anything."""
     used: float = 0.5
     """Share lost with other thoughts from which on, with its interval above `some`, the thoughts count as used; hiding them
     must then cost at least `some`, or the embedding only lets itself be misled by thoughts that it does not need."""
@@ -46,8 +46,8 @@ class Findings:
     """What the rule looks at."""
 
     hit_at_1: Estimate | None
-    ndcg: Estimate | None
-    chance_ndcg: float
+    chance: float
+    """Hit@1 of a random order."""
     shares: Mapping[str, Estimate]
     """By edit, as in `Audit.shares`, of all edits."""
     hits: Mapping[str, Estimate]
@@ -100,8 +100,8 @@ def loss(shares: Mapping[str, Estimate]) -> Estimate | None:
 
 
 def _conditions(found: Findings, at: Thresholds) -> Iterator[tuple[Kind, bool]]:
-    ranked = found.ndcg is not None and found.ndcg.n >= at.least_samples
-    enough = ranked and found.ndcg is not None and found.ndcg.value - found.chance_ndcg >= at.least_quality
+    hits = found.hit_at_1
+    enough = hits is not None and hits.n >= at.least_samples and hits.value - found.chance >= at.least_quality
     yield "inconclusive", not enough or loss(found.shares) is None
     yield "collapsed", bool(found.spreads) and max(found.spreads) < at.collapsed_spread
     yield "decoder_guesses", _guesses(found, at)
@@ -219,14 +219,15 @@ def tell(kind: Kind, found: Findings, at: Thresholds) -> str:
 
 
 def _why_not(found: Findings, at: Thresholds) -> str:
-    if found.ndcg is None:
+    hits = found.hit_at_1
+    if hits is None:
         return "no sample has a right candidate that is ranked, so there is no ranking that an edit could change"
-    if found.ndcg.n < at.least_samples:
-        return f"only {found.ndcg.n} samples have a ranked right candidate, and {at.least_samples:.0f} are the least"
-    if found.ndcg.value - found.chance_ndcg < at.least_quality:
+    if hits.n < at.least_samples:
+        return f"only {hits.n} samples have a ranked right candidate, and {at.least_samples:.0f} are the least"
+    if hits.value - found.chance < at.least_quality:
         return (
-            f"the unedited model ranks hardly better than chance (nDCG@10 {found.ndcg.value:.3f}, chance "
-            f"{found.chance_ndcg:.3f}), so no edit can cost anything"
+            f"the unedited model ranks hardly better than chance (Hit@1 {hits.value:.3f}, chance "
+            f"{found.chance:.3f}), so no edit can cost anything"
         )
     return "no two samples have different right candidates, so there are no other thoughts to put in"
 
@@ -280,7 +281,7 @@ def _evidence(found: Findings) -> Iterator[str]:
         ("control.all", "as many positions of the query hidden (control)"),
     ):
         if name in found.shares:
-            yield f"With {what} {_figure(found.shares[name], percent=True)} of the ranking quality above chance is lost."
+            yield f"With {what} {_figure(found.shares[name], percent=True)} of the Hit@1 above chance is lost."
     if found.spreads:
         yield f"Over samples the thoughts vary by at most {max(found.spreads):.1%} of their squared length."
     if found.image_shares:

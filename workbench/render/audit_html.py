@@ -56,7 +56,7 @@ def sections(audit: Audit) -> tuple[tuple[str, str, str], ...]:
         ("How many thoughts are needed", "The embedding sees the first k thoughts alone.", parts.budget_html(audit)),
         (
             "By task",
-            "Share of the ranking quality (nDCG@10) above chance that is lost when this is put in the thoughts' place.",
+            "Share of the Hit@1 above chance that is lost when this is put in the thoughts' place.",
             parts.tasks_html(audit),
         ),
         ("Attention cut", "Who may no longer see whom.", parts.blocks_html(audit)),
