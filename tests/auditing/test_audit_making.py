@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from comparisons import shorten, write_data
 from PIL import Image
 
 from workbench.audit import MEASURES, Audit
 from workbench.auditing import measuring, run_audit
+from workbench.auditing.document import schema
 from workbench.errors import BadCheckpoint, BadInput, Cancelled, UnknownName, Unsupported
 from workbench.render.audit_html import audit_html
 
@@ -34,6 +36,7 @@ def audited(tiny_checkpoint: Path, tmp_path: Path) -> Audit:
 
 def test_an_audit_holds_every_figure_with_its_interval(audited: Audit) -> None:
     held = json.loads(json.dumps(audited.to_json(), allow_nan=False))
+    jsonschema.Draft202012Validator(schema()).validate(held)
     assert held["verdict"]["kind"] == "inconclusive"
     assert "only 6 samples" in held["verdict"]["sentence"]
     figures = [*held["measures"].values(), *(one for edit in held["edits"] for one in edit["measures"].values())]
@@ -136,7 +139,7 @@ def test_one_sample_is_reported_with_what_could_not_be_measured(tiny_checkpoint:
     assert {"swap-random.all", "swap-nearest.all", "swap-image.all", "shuffle.all"} <= {
         one.what for one in audit.not_tested
     }
-    assert json.dumps(audit.to_json(), allow_nan=False)
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(json.dumps(audit.to_json(), allow_nan=False)))
     assert audit_html(audit)
 
 
