@@ -15,6 +15,7 @@ from workbench.auditing import measuring, run_audit
 from workbench.auditing.document import schema
 from workbench.errors import BadCheckpoint, BadInput, Cancelled, UnknownName, Unsupported
 from workbench.render.audit_html import audit_html
+from workbench.stages import Progress
 
 N = 6
 
@@ -101,7 +102,7 @@ def test_hiding_in_an_audit_is_the_knockout_of_a_trace(tiny_checkpoint: Path, ti
         assert cosines[row, columns] == pytest.approx(expected, abs=1e-5)
 
 
-def stop_at(share: float) -> tuple[Callable[[float, str], None], Callable[[], bool]]:
+def stop_at(share: float) -> tuple[Progress, Callable[[], bool]]:
     reached: list[float] = [0.0]
 
     def tell(done: float, message: str) -> None:

@@ -89,7 +89,6 @@ def block(reader: str, read: str, image: int) -> Callable[[torch.Tensor, Any], N
 
 
 def test_no_edit_changes_nothing(tiny_model: Any, batch: list[Encoded]) -> None:
-    assert isinstance(tiny_model, Editable)
     traces = tiny_model.trace(batch)
     for trace, [one, other] in zip(traces, tiny_model.edit(batch, [[Edit(), Edit()]] * 3, latents=True), strict=True):
         assert np.abs(one.embedding - trace.embedding).max() < 1e-6
@@ -138,6 +137,8 @@ def test_states_put_in_equal_a_pass_of_its_own(tiny_model: Any, batch: list[Enco
             embedding, states, _ = alone(tiny_model, encoded, None, edit.states, edit.replaced)
             assert np.abs(trace.embedding - embedding).max() < 1e-6
             assert np.abs(trace.latents - states).max() < 1e-5
+            assert edit.states is not None
+            assert edit.replaced is not None
             for step in range(1, STEPS):
                 at = edit.replaced[step]
                 assert np.array_equal(trace.latents[step - 1][at], edit.states[step][at])
@@ -193,7 +194,7 @@ def test_the_bottleneck_is_edited_too(tmp_path: Path, shapes_rows: list[dict[str
     from workbench.models.bottleneck_embedder import BottleneckEmbedder
     from workbench.models.latent_decoder import DecoderSize, LatentDecoder
 
-    backbone = load_checkpoint(
+    backbone: Any = load_checkpoint(
         write_tiny(tmp_path / "lame", shapes_rows, layout=_without_decoder(lame(K, embed_sees_query=False))),
         device="cpu",
         dtype="float32",
@@ -221,6 +222,10 @@ def _without_decoder(layout: Any) -> Any:
     from dataclasses import replace
 
     return replace(layout, decoder="backbone")
+
+
+def test_who_thinks_in_latents_can_be_edited(tiny_model: Any) -> None:
+    assert isinstance(tiny_model, Editable)
 
 
 def test_nothing_stays_behind(tiny_model: Any, batch: list[Encoded]) -> None:

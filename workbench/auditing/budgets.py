@@ -96,4 +96,4 @@ def _hits(
     known = places(planned)
     columns = [known[name] for name in truncations(measured.agree.shape[1])]
     chosen = measured.rank[:, 0] > 0 if rows is None else rows & (measured.rank[:, 0] > 0)
-    return (measured.rank[np.ix_(chosen, columns)] == 1).astype(np.float64), measured.agree[chosen].astype(np.float64)
+    return (measured.rank[chosen][:, columns] == 1).astype(np.float64), measured.agree[chosen].astype(np.float64)

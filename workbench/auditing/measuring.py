@@ -98,7 +98,7 @@ class _Measurer:
         self._asked = asked
         self._decoder = model if isinstance(model, DecodesThoughts) and model.info.contexts else None
         self._documents = np.nan_to_num(asked.reading.documents(), nan=-np.inf)
-        self._unranked = ~np.isfinite(self._documents).all(axis=1) if len(self._documents) else np.zeros(0, dtype=bool)
+        self._unranked: np.ndarray = ~np.isfinite(self._documents).all(axis=1)
         self._documents[self._unranked] = 0
         self._embeddings = asked.reading.embeddings()
         self._mean = self._steps(_mean_latents(asked.reading))
@@ -140,8 +140,11 @@ class _Measurer:
         assert pair is not None
         return pair.query
 
-    def _of(self, row: int) -> np.ndarray | None:
-        return None if row < 0 else self._steps(self._asked.reading.latents(row))
+    def _states(self, row: int) -> Float[np.ndarray, "steps think width"]:
+        return self._steps(self._asked.reading.latents(row))
+
+    def _of(self, row: int) -> Float[np.ndarray, "steps think width"] | None:
+        return None if row < 0 else self._states(row)
 
     def _crossed(self, rows: range, check: Callable[[int], None]) -> dict[int, np.ndarray]:
         """States of each query about its partner's image."""
@@ -164,19 +167,18 @@ class _Measurer:
         for row in rows:
             other = int(self._asked.partners.image[row])
             if other > row and row in crossed and other in crossed:
-                one, two = self._of(row), self._of(other)
+                one, two = self._states(row), self._states(other)
                 states = np.stack([[one, crossed[row]], [crossed[other], two]])[:, :, 1:]
                 found.append(sums_of_squares(Square(states=states)))
         return np.stack(found) if found else np.zeros((0, self._model.info.n_layers, 4))
 
     def _materials(self, row: int, crossed: np.ndarray | None, query_positions: np.ndarray) -> Materials:
-        own, partners = self._of(row), self._asked.partners
-        assert own is not None
+        own, partners = self._states(row), self._asked.partners
         draw = np.random.default_rng([self._asked.seed, 2, row])
         mixed = None
         if (partners.mixed[row] >= 0).all() and own.shape[1]:
-            given = [self._of(other) for other in partners.mixed[row].tolist()]
-            mixed = np.stack([states[:, k] for k, states in enumerate(given) if states is not None], axis=1)
+            given = [self._states(other) for other in partners.mixed[row].tolist()]
+            mixed = np.stack([states[:, k] for k, states in enumerate(given)], axis=1)
         n = min(own.shape[1], len(query_positions))
         return Materials(
             own=own,

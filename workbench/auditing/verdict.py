@@ -67,7 +67,7 @@ class Findings:
 
 def judge(found: Findings, at: Thresholds = Thresholds()) -> Verdict:
     """The verdict on these findings."""
-    held = [kind for kind, holds in _conditions(found, at) if holds]
+    held: list[Kind] = [kind for kind, holds in _conditions(found, at) if holds]
     kind: Kind = held[0] if held else "partly"
     return Verdict(
         kind=kind,

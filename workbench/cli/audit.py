@@ -12,7 +12,7 @@ _DEFAULT_N = 500
 _EPILOG = """examples:
   thinkscope audit tte-flash --data shapes --n 500 --out report.html
   thinkscope audit runs/mine/checkpoint --data photos/ --split validation --out report.json
-  thinkscope audit lame --data shapes --n 200 --json
+  thinkscope audit tte-flash-early --data shapes --n 200 --json
 
 The thoughts of every query are edited in about a hundred ways, and the candidates ranked anew each time. What was done is
 kept (--keep), so that a run that was stopped goes on. docs/audit.md says what is measured and when it misleads.

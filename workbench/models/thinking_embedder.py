@@ -42,10 +42,11 @@ class ThinkingEmbedder(OnePassEmbedder, DecodesThoughts, Editable):
         tail = self._backbone.layout.n_think + self._backbone.layout.n_embed
         lengths = [len(encoded.tokens.ids) + len(edits[0]) * tail for encoded in batch]
         together = runs(list(zip(batch, edits, strict=True)), lengths, self._backbone.device)
-        return [traces for run in together for traces in self._edit(*zip(*run, strict=True), latents)]
+        return [traces for run in together for traces in self._edit(run, latents)]
 
     @torch.inference_mode()
-    def _edit(self, batch: Sequence[Encoded], edits: Sequence[Sequence[Edit]], latents: bool) -> list[list[Trace]]:
+    def _edit(self, run: Sequence[tuple[Encoded, Sequence[Edit]]], latents: bool) -> list[list[Trace]]:
+        batch, edits = [encoded for encoded, _ in run], [some for _, some in run]
         packed = self._pack(batch)
         cached = self._cached(packed)
         first = None if cached is None else cached.start
