@@ -1,6 +1,6 @@
 """The audit's part of the model's work: all edits of every sample, part by part onto the disk; a part is never made twice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -32,6 +32,8 @@ WRITTEN_ROWS = 128
 """First rows for which texts are written under edits."""
 WRITTEN = ("zero.all", "noise.all", "mean.all", "swap-random.all", "swap-image.all")
 _SCORED_KINDS = ("hide", "patch", "reorder", "first-repeated", "format-only", "shuffle")
+_FOLLOWED = ("none", "swap-random", "patch")
+"""Edits under which the text of the sample that the thoughts come from is scored too."""
 _TOGETHER = 8
 """Rows whose texts are written together."""
 
@@ -104,6 +106,7 @@ class _Measurer:
         self._mean = self._steps(_mean_latents(asked.reading))
         self._scored = scored(asked.planned)
         known = places(asked.planned)
+        self._followed = [at for at, column in enumerate(self._scored) if asked.planned[column].kind in _FOLLOWED]
         self._written = [known[name] for name in WRITTEN]
         self._texts = _Texts(asked.question)
 
@@ -241,15 +244,20 @@ class _Measurer:
         theirs = rows[other].thought if other >= 0 else None
         if thought is None:
             return
-        columns = [at for at, column in enumerate(self._scored) if traces[column].continuation is not None]
-        texts = [thought.text] if theirs is None else [thought.text, theirs.text]
-        under = [traces[self._scored[at]] for at in columns]
-        found = self._decoder.score(under * len(texts), [text for text in texts for _ in under])
-        logs = np.array([one.total / len(one.log_probabilities) for one in found]).reshape(len(texts), -1)
-        made = np.isfinite(held.cosine[place, [self._scored[at] for at in columns]])
-        held.own[place, columns] = np.where(made, logs[0], np.nan)
+        self._score_text(thought.text, range(len(self._scored)), traces, held.own[place], held.cosine[place])
         if theirs is not None:
-            held.other[place, columns] = np.where(made, logs[1], np.nan)
+            self._score_text(theirs.text, self._followed, traces, held.other[place], held.cosine[place])
+
+    def _score_text(
+        self, text: str, places: Iterable[int], traces: Sequence[Trace], into: np.ndarray, made: np.ndarray
+    ) -> None:
+        """Mean log-probability of a text under those scored edits that were made and that the decoder can read."""
+        assert self._decoder is not None
+        columns = {at: self._scored[at] for at in places}
+        known = [at for at, one in columns.items() if traces[one].continuation is not None and np.isfinite(made[one])]
+        under = [traces[columns[at]] for at in known]
+        found = self._decoder.score(under, [text] * len(under))
+        into[known] = [one.total / len(one.log_probabilities) for one in found]
 
     def _write(self, waiting: Sequence[tuple[int, list[Trace]]], begin: int, held: "_Held") -> None:
         assert self._decoder is not None
