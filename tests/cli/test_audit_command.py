@@ -23,7 +23,7 @@ def test_a_checkpoint_becomes_a_report(
     assert printed["schema"] == "thinkscope.audit"
     assert printed["verdict"]["kind"] == "inconclusive"
     assert printed["evidence"]["strength"] == "weak"
-    assert set(printed["evidence"]["shares_lost"]["mean.all"]) == {"value", "low", "high", "n"}
+    assert set(printed["measures"]["hit_at_1"]) == {"value", "low", "high", "n"}
 
     # What was measured is kept: the second time no model is loaded.
     monkeypatch.setattr(making, "load_checkpoint", lambda *_, **__: pytest.fail("it was measured before"))
