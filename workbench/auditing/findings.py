@@ -84,7 +84,11 @@ def task_figures(
 
 
 def not_tested(
-    info: EmbedderInfo, question: Question, edits: Sequence[EditFigures], measures: Mapping[str, Estimate]
+    info: EmbedderInfo,
+    question: Question,
+    edits: Sequence[EditFigures],
+    measures: Mapping[str, Estimate],
+    tasks: Sequence[TaskFigures],
 ) -> Iterator[NotTested]:
     """What could not be answered, each with its reason."""
     yield NotTested(
@@ -110,6 +114,9 @@ def not_tested(
         )
     if not any(row.pair and row.pair.query.metadata.get("task") for row in question.rows):
         yield NotTested(what="Tasks", why="The data do not name tasks (a field 'task' in each row).")
+    elif not tasks:
+        why = f"No two tasks have {LEAST_OF_A_TASK} samples or more whose right candidate is ranked."
+        yield NotTested(what="Tasks", why=why)
 
 
 def _why_not(kind: str) -> str:

@@ -216,7 +216,7 @@ def _figures(wanted: Wanted, reading: Reading, own: Path, begin: float) -> Audit
         tasks=tasks,
         budget=find_budget(measured, planned, seed),
         geometry=geometry,
-        not_tested=tuple(not_tested(info, question, edits, measures)),
+        not_tested=tuple(not_tested(info, question, edits, measures, tasks)),
         notes=tuple(_notes(question, reading)),
         command=_command(wanted),
         seconds=round(time.perf_counter() - begin, 3),

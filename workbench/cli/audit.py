@@ -138,4 +138,4 @@ def _share(task: Any) -> Any:
 
 
 def _figure(found: Any) -> str:
-    return "-" if found is None else f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return "-" if found is None else f"{found.value:z.3f} ({found.low:z.3f} to {found.high:z.3f})"

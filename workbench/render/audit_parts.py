@@ -257,7 +257,7 @@ def figure(found: Estimate | None, *, sign: bool = False) -> str:
     if found is None:
         return "<small>-</small>"
     plus = "+" if sign else ""
-    return f"{found.value:{plus}.3f}<br><small>{found.low:{plus}.3f} to {found.high:{plus}.3f}</small>"
+    return f"{found.value:{plus}z.3f}<br><small>{found.low:{plus}z.3f} to {found.high:{plus}z.3f}</small>"
 
 
 def _title(one: EditFigures) -> str:
