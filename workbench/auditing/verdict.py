@@ -27,6 +27,8 @@ class Thresholds:
     """Upper end of the interval of a share lost below which an edit costs nothing."""
     nothing_of_a_task: float = 0.15
     """The same for one task, which has fewer samples."""
+    missed: float = 0.02
+    """Share that a thought by itself must cost, with its interval above 0, to be named as missed."""
     one_carries: float = 0.8
     """Part of the loss of all thoughts that one by itself must cost, and that it must keep when all others go."""
     others_carry: float = 0.2
@@ -83,10 +85,12 @@ def thresholds_json(at: Thresholds = Thresholds()) -> dict[str, float]:
     return asdict(at)
 
 
-def carriers(found: Findings) -> list[int]:
+def carriers(found: Findings, at: Thresholds = Thresholds()) -> list[int]:
     """Thoughts, from 1, whose loss by itself is sure to be more than nothing."""
     return [
-        k for k in range(1, found.n_think + 1) if _low(found, f"mean.{k}") > 0 and _value(found, f"mean.{k}") > 0.02
+        k
+        for k in range(1, found.n_think + 1)
+        if _low(found, f"mean.{k}") > 0 and _value(found, f"mean.{k}") > at.missed
     ]
 
 
@@ -211,9 +215,9 @@ def tell(kind: Kind, found: Findings, at: Thresholds) -> str:
         "task_dependent": f"The thoughts are used for {_list(_tasks(found, at, 'used'))} and not for "
         f"{_list(_tasks(found, at, 'unused'))}; {drop}.",
         "one_token": f"Thought {single} alone carries the answer, the other {found.n_think - 1} can go; {drop}.",
-        "used": f"The embedding needs the thoughts: {drop}{_who(found)}.",
+        "used": f"The embedding needs the thoughts: {drop}{_who(found, at)}.",
         "decorative": f"The thoughts are decoration: the ranking is the same without what they hold; {drop}.",
-        "partly": f"The embedding uses the thoughts in part: {drop}{_who(found)}{_misled(found)}.",
+        "partly": f"The embedding uses the thoughts in part: {drop}{_who(found, at)}{_misled(found)}.",
     }
     return sentences[kind] + _text_part(kind, found, at)
 
@@ -240,10 +244,10 @@ def _drop(found: Findings) -> str:
     return f"Hit@1 is {before} with the own thoughts, {' and '.join(parts)}"
 
 
-def _who(found: Findings) -> str:
+def _who(found: Findings, at: Thresholds) -> str:
     if found.n_think < 2:
         return ""
-    some = carriers(found)
+    some = carriers(found, at)
     if not some:
         return "; no single thought is missed by itself"
     if len(some) == found.n_think:
