@@ -89,8 +89,9 @@ def run_edits(
         packed=packed,
         hidden=hidden[:, n_main:].unflatten(1, (n_edits, n_tail)),
         states=tuple(states.unflatten(1, (n_edits, n_tail))[:, :, :n_think] for states in tap.states),
-        keys=tuple(capture.keys),
-        values=tuple(capture.values),
+        # Taking columns out of a tensor that is not contiguous would copy all of it, for every edit anew.
+        keys=tuple(keys.contiguous() for keys in capture.keys),
+        values=tuple(values.contiguous() for values in capture.values),
     )
 
 
