@@ -100,7 +100,7 @@ class _Measurer:
         self._asked = asked
         self._decoder = model if isinstance(model, DecodesThoughts) and model.info.contexts else None
         self._documents = np.nan_to_num(asked.reading.documents(), nan=-np.inf)
-        self._unranked: np.ndarray = ~np.isfinite(self._documents).all(axis=1)
+        self._unranked = np.asarray(~np.isfinite(self._documents).all(axis=1))
         self._documents[self._unranked] = 0
         self._embeddings = asked.reading.embeddings()
         self._mean = self._steps(_mean_latents(asked.reading))
