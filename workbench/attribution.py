@@ -22,8 +22,8 @@ from workbench.views import Note, Overlay, Panel
 
 Tick = Callable[[float, str], None]
 """Told the share done (0 to 1) and what is being done; raises `Cancelled` when nobody waits for the result any more."""
-DEFAULT_METHOD = "gradient_shap"
-"""What terminal and page attribute with unless told otherwise. Not the winner of the scoreboard; docs/maps.md says why."""
+DEFAULT_METHOD = "integrated_gradients"
+"""What terminal and page attribute with unless told otherwise: `Board.default` on the bundled checkpoint (docs/maps.md)."""
 _MAP = "attribution_image_"
 CONVERGED = 0.05
 """Largest completeness gap of a map that counts as converged, as a share of the value it explains."""

@@ -85,7 +85,7 @@ def test_json_for_programs(
     assert (found["schema"], found["version"]) == ("thinkscope.explanation", 1)
     assert found["target"] == "embedding"
     assert [row["label"] for row in found["targets"]] == ["embedding: contrast"]
-    assert found["method"]["name"] == DEFAULT_METHOD
+    assert found["method"]["name"] == "integrated_gradients"
     assert found["method"]["parameters"]["steps"] == 4
     [image] = [measure for measure in found["result"]["measures"] if measure["name"] == "attribution_image_0"]
     assert image["dims"] == ["target", "rows", "cols"]

@@ -1,17 +1,20 @@
 import json
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import numpy as np
 import pytest
 from linear_world import LinearModel, ToyMap, linear_trace, picture, think
 
+from workbench.attribution import Attribution, AttributionProbe, Tick
+from workbench.embedder import Objective
 from workbench.errors import BadInput, UnknownName, Unsupported
 from workbench.evaluation import known_maps
 from workbench.evaluation.known_maps import MOST, KnownSample, known_samples
 from workbench.evaluation.scoreboard import SCORES, Board, choose_methods, score_maps
 from workbench.render.board import board_cells, board_html, board_json, board_markdown, statement
 from workbench.samples import make_sample
+from workbench.stages import quiet
 from workbench.stats import Interval
 from workbench.targets import EmbeddingTarget, ThinkState, WordTarget
 
@@ -130,6 +133,37 @@ def test_tables_and_pages_name_every_row_and_the_winner(board: Board) -> None:
         assert "Toys, 6 samples" in text
         assert text.count("inverted") >= 2
     assert "<script" not in board_html(board)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gapped(AttributionProbe):
+    """The perfect map with a completeness gap that is given. Unitless; it misleads never."""
+
+    name = "gapped"
+    title = "Gapped"
+    version = 1
+    reference = "none"
+    signed = True
+    gap: float = 0.0
+
+    def attribute(self, objective: Objective, tick: Tick = quiet) -> Attribution:
+        found = METHODS["perfect"].attribute(objective, tick)
+        return replace(found, gap=np.array([self.gap, 0.0]))
+
+
+def test_of_methods_that_score_alike_the_one_that_converges_is_the_default(board: Board) -> None:
+    assert board.converged == {}
+    assert board.default == "perfect"
+    model = LinearModel(WEIGHTS)
+    alike: dict[str, Any] = {"a": Gapped(gap=0.06), "b": Gapped(gap=0.04), "inverted": METHODS["inverted"]}
+    found = score_maps(model, alike, known=known(model, 3), n=3, data="toys")
+    assert found.converged == {"a": 0.5, "b": 1.0}
+    assert [name for name, _ in found.standings] == ["a", "b", "inverted"]
+    assert found.default == "b"
+    said = statement(found)
+    assert said.startswith("Use b by default")
+    assert "100% of the maps of b account for their target's value to within 5%, 50% of the maps of a" in said
 
 
 def test_what_could_not_be_scored_is_null_and_said(board: Board) -> None:

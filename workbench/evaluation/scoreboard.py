@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from workbench.attribution import AttributionProbe, methods
+from workbench.attribution import CONVERGED, AttributionProbe, methods
 from workbench.embedder import Differentiable, Embedder, Filling, Level
 from workbench.errors import BadInput, UnknownName, Unsupported
 from workbench.evaluation.known_maps import KINDS, KnownSample
@@ -41,6 +41,8 @@ N_RANDOM = 5
 LEAST_DROP = 0.1
 """A fill that lowers a target by less (probability, cosine; or this part of a projection) cannot tell maps apart."""
 BOOTSTRAP_SEED = 0
+ALIKE = 0.01
+"""Mean scores that lie closer than this do not decide between methods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,17 @@ class Board:
     hinging: Mapping[str, float]
     """Of the targets of each kind, the share that loses half its value or more when the evidence alone is filled with the mean
     colour. Of the others it is not sure that the model uses the evidence, so a map that points elsewhere may be right."""
+    converged: Mapping[str, float]
+    """Of each method whose relevances should sum to what they explain: the share of its maps whose completeness gap is small."""
     remarks: tuple[str, ...]
     provenance: Provenance
+
+    @property
+    def default(self) -> str | None:
+        """The method to use: the best one, or of those within `ALIKE` of it the one that most often converges."""
+        standings = self.standings
+        alike = [(self.converged.get(name, 0.0), score, name) for name, score in standings if score > standings[0][1] - ALIKE]
+        return max(alike)[2] if alike else None
 
     @property
     def standings(self) -> tuple[tuple[str, float], ...]:
@@ -159,6 +170,7 @@ def score_maps(
         n=looked_at,
         used={kind: tally.used[kind] for kind in KINDS},
         hinging={kind: float(np.mean(halved)) for kind, halved in tally.hinges.items()},
+        converged={name: float(np.mean(gaps)) for name, gaps in tally.converged.items()},
         remarks=tuple(remarks),
         provenance=model.info.provenance,
     )
@@ -172,6 +184,7 @@ class _Tally:
         self.seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.used: dict[str, int] = defaultdict(int)
         self.hinges: dict[str, list[bool]] = defaultdict(list)
+        self.converged: dict[str, list[bool]] = defaultdict(list)
         self.refused: dict[tuple[str, str], int] = defaultdict(int)
 
 
@@ -226,15 +239,18 @@ def _attribute(
             )
         begin = time.perf_counter()
         try:
-            relevance = method.attribute(opened[method.level]).relevance.astype(np.float64)
+            found = method.attribute(opened[method.level])
         except Unsupported as error:
             tally.refused[name, str(error)] += 1
             continue
         seconds = (time.perf_counter() - begin) / len(sample.targets)
+        relevance = found.relevance.astype(np.float64)
         if not np.isfinite(relevance).all():
             tally.refused[name, "its numbers were not finite."] += 1
             continue
         maps[name] = relevance
+        if found.gap is not None:
+            tally.converged[name] += (found.gap <= CONVERGED).tolist()
         for kind in set(sample.kinds):
             tally.seconds[name, kind].append(seconds)
     return maps

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from workbench.attribution import CONVERGED
 from workbench.evaluation.scoreboard import RANDOM, SCORES, Board, BoardRow
 from workbench.render.html import STYLE, escape
 from workbench.stats import Interval
@@ -75,11 +76,25 @@ def statement(board: Board) -> str:
     standings = board.standings
     if not standings:
         return "No method could be scored for every kind of target, so none is recommended."
-    (best, score), *rest = standings
-    said = f"Use {best} by default: its scores for words and embedding have the highest mean, {score:.3f}"
-    if rest:
-        said += f", before {rest[0][0]} with {rest[0][1]:.3f}"
+    (first, score), *rest = standings
+    best, means = board.default or first, dict(standings)
+    if best != first:
+        said = (
+            f"Use {best} by default: its scores for words and embedding have a mean of {means[best]:.3f}, which is as good as the "
+            f"{score:.3f} of {first}; and {_converging(board, best)}, {_converging(board, first)}"
+        )
+    else:
+        said = f"Use {best} by default: its scores for words and embedding have the highest mean, {score:.3f}"
+        if rest:
+            said += f", before {rest[0][0]} with {rest[0][1]:.3f}"
     return " ".join((said + ".", *_against_goals(board), *_against_chance(board, best), *_by_hinging(board, best)))
+
+
+def _converging(board: Board, method: str) -> str:
+    share = board.converged.get(method)
+    if share is None:
+        return f"no map of {method} can be checked so"
+    return f"{share:.0%} of the maps of {method} account for their target's value to within {CONVERGED:.0%}"
 
 
 def reading(board: Board) -> str:
