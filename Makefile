@@ -2,11 +2,13 @@
 #   PYTHON    interpreter that makes .venv (found by itself: 3.11 or newer)
 #   PORT      of the app
 #   ARGS      handed to pytest
+#   WORKERS   processes that run the tests
 #   PIP_ARGS  handed to pip, for example --index-url of a mirror, or torch's index of CPU builds
 
 SHELL := /bin/bash
 PORT ?= 7860
 ARGS ?=
+WORKERS ?= 2
 PIP_ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
@@ -29,7 +31,7 @@ run: $(READY) ## start the app on http://127.0.0.1:7860 (PORT=... for another po
 
 test: $(READY) ## run all tests (ARGS="-k images" for some)
 	@command -v chromium chromium-browser google-chrome >/dev/null || echo "Chromium is missing, so the browser tests cannot run: apt-get install -y chromium"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(READY) ## lint, format, types, import rules, spelling
 	@$(BIN)/ruff check . || { echo "Lint: '$(BIN)/ruff check --fix .' mends most of it."; exit 1; }

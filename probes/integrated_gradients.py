@@ -50,7 +50,9 @@ class IntegratedGradients(AttributionProbe):
 
     baseline: Annotated[
         Literal["noise", "blur", "mean"],
-        Control(help="Where the way begins: noise like the image's features (several draws), the blurred image, its mean."),
+        Control(
+            help="Where the way begins: noise like the image's features (several draws), the blurred image, its mean."
+        ),
     ] = "noise"
     steps: Annotated[int, Control(help="Most steps along the way.", low=1, high=255)] = 63
     tolerance: Annotated[

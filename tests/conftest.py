@@ -12,6 +12,18 @@ import pytest
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Several workers (`make test` starts two) share the cores, and so do the processes that they start."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A file's tests stay in one worker, since they share fixtures; so do all that drive the one app."""
+    group = "browser" if item.get_closest_marker("browser") else item.nodeid.split("::")[0]
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with the reason; in CI a missing browser is a failure, not a skip."""
     if item.get_closest_marker("browser") and not any(map(shutil.which, CHROMIUM)):

@@ -91,7 +91,9 @@ class Board:
     def default(self) -> str | None:
         """The method to use: the best one, or of those within `ALIKE` of it the one that most often converges."""
         standings = self.standings
-        alike = [(self.converged.get(name, 0.0), score, name) for name, score in standings if score > standings[0][1] - ALIKE]
+        alike = [
+            (self.converged.get(name, 0.0), score, name) for name, score in standings if score > standings[0][1] - ALIKE
+        ]
         return max(alike)[2] if alike else None
 
     @property
