@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from peft import LoraConfig, LoraModel
+from peft import LoraConfig, LoraModel, PeftConfig
 from peft.tuners.lora import Linear as LoraLinear
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -44,14 +44,17 @@ def attach_sets(model: nn.Module, rank: int) -> None:
     The second factor of a set begins at zero, so that the model is at first what it was without; the first factors differ.
     """
     learning = {id(weights) for weights in model.parameters() if weights.requires_grad}
-    sets = {role: LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TEXT_MATRICES) for role in ROLES}
+    sets: dict[str, PeftConfig] = {
+        role: LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TEXT_MATRICES) for role in ROLES
+    }
     tuner = LoraModel(model, sets, ROLES[0])
     for role in ROLES[1:]:
         tuner.inject_adapter(model, role)
     for module in model.modules():
         if type(module) is LoraLinear:
             module.__class__ = _ByRole
-            module.to(module.base_layer.weight.dtype)
+            like: Any = module.base_layer.weight
+            module.to(dtype=like.dtype)
     added = {id(weights) for role in ROLES for weights in adapter_weights(model, role).values()}
     for weights in model.parameters():
         weights.requires_grad_(id(weights) in learning or id(weights) in added)
