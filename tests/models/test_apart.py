@@ -370,3 +370,28 @@ def test_an_exit_above_the_last_layer_is_one_sentence(folders: dict[str, Path], 
     (folder / "thinkscope.json").write_text(text)
     with pytest.raises(BadCheckpoint, match="behind layer 3, but has 3 layers"):
         load_checkpoint(folder, device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("name", APART)
+def test_it_runs_in_bfloat16(name: str, folders: dict[str, Path], models: dict[str, Any]) -> None:
+    rough: Any = load_checkpoint(folders[name], device="cpu", dtype="bfloat16")
+    batch = [rough.prepare(sample) for sample in SAMPLES]
+    traces = rough.trace(batch)
+    exact = models[name].embed([models[name].prepare(sample) for sample in SAMPLES])
+    for vectors in (rough.embed(batch), np.stack([trace.embedding for trace in traces])):
+        assert (np.sum(vectors * exact, axis=1) > 0.98).all()
+    assert all(thought.tokens for thought in rough.decode(traces, max_tokens=3))
+
+
+@pytest.mark.parametrize("name", APART)
+def test_it_is_inspected_like_any_other(name: str, folders: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
+    from workbench.cli import main
+
+    image = tmp_path / "a.png"
+    image.write_bytes(picture(128, 80).data or b"")
+    words = [str(image), "What is at the centre?", "--checkpoint", str(folders[name]), "--device", "cpu"]
+    assert main(["inspect", *words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["thought"]["tokens"]
+    assert main(["attribute", *words, "--target", "think"]) == 2
+    assert f"extraction {name}" in capsys.readouterr().err

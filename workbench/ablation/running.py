@@ -40,12 +40,12 @@ class Scale:
     """How much of everything. Equal for all cells of one folder."""
 
     steps: int = 600
-    batch: int = 24
-    rows: int = 6000
+    batch: int = 16
+    rows: int = 8000
     """Training rows."""
-    tower_steps: int = 700
+    tower_steps: int = 1500
     """Steps of the perception warm-up that all cells share."""
-    test: int = 300
+    test: int = 400
     """Unseen samples that each finished run is evaluated on."""
     fewest: int = 1
     most: int = 2
