@@ -18,6 +18,7 @@ from checkpoints import TINY, write_layout
 from test_capture import picture
 from torch import Tensor
 
+from workbench.edits import Edit
 from workbench.embedder import Keep
 from workbench.errors import BadCheckpoint, Unsupported
 from workbench.models.apart import Apart, run_apart
@@ -302,6 +303,29 @@ def test_maps_are_refused_in_a_sentence(name: str, models: dict[str, Any]) -> No
     targets = resolve(parse_target("think"), model, model.trace([encoded])[0], None, None)
     with pytest.raises(Unsupported, match=f"extraction {name}"):
         model.objective(encoded, targets)
+
+
+def test_edits_follow_the_exit_and_are_refused_elsewhere_in_a_sentence(models: dict[str, Any]) -> None:
+    for name in APART:
+        model = models[name]
+        batch = [model.prepare(sample) for sample in SAMPLES]
+        edits = [[Edit(), Edit(hidden=(1, 2))]] * 2
+        if name != "early_exit":
+            with pytest.raises(Unsupported, match=f"extraction {name}"):
+                model.edit(batch, edits)
+            continue
+        traces = model.trace(batch)
+        found = model.edit(batch, edits)
+        for trace, (unchanged, hidden) in zip(traces, found, strict=True):
+            np.testing.assert_allclose(unchanged.embedding, trace.embedding, atol=1e-5)
+            assert np.abs(hidden.embedding - trace.embedding).max() > 1e-4
+        for context in CONTEXTS:
+            for one, other in zip(
+                model.score([unchanged for unchanged, _ in found], TEXTS, context=context),
+                model.score(traces, TEXTS, context=context),
+                strict=True,
+            ):
+                assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-4)
 
 
 def test_a_copy_with_weights_drawn_anew_leaves_the_model_as_it_is(models: dict[str, Any]) -> None:
