@@ -16,7 +16,7 @@ _EPILOG = """examples:
 Every run is a folder of its own below --out. What is finished is not trained again, what was stopped goes on, so the same
 command may be given again at any time. docs/ablation.md says what is varied and what came out.
 """
-_COUNTS = {"steps": 1, "batch": 2, "rows": 8, "tower_steps": 1, "test": 2}
+_COUNTS = {"steps": 1, "batch": 2, "rows": 8, "tower_steps": 1, "test": 2, "fewest": 1, "most": 1}
 
 
 def register(commands: Any) -> None:
@@ -37,6 +37,8 @@ def register(commands: Any) -> None:
     parser.add_argument("--batch", type=int, metavar="N", help="queries in a step")
     parser.add_argument("--rows", type=int, metavar="N", help="training rows")
     parser.add_argument("--tower-steps", type=int, metavar="N", help="steps of the vision warm-up that all runs share")
+    parser.add_argument("--fewest", type=int, metavar="N", help="objects in a scene, at least")
+    parser.add_argument("--most", type=int, metavar="N", help="objects in a scene, at most")
     parser.add_argument("--test", type=int, metavar="N", help="unseen samples that a run is evaluated on")
     parser.add_argument("--device", metavar="NAME", help="for evaluating: cpu, cuda ... (training takes what there is)")
     parser.add_argument("--summary", action="store_true", help="train nothing; tell what is finished")
@@ -62,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
     page = None if args.page is None else read_page(args.page, BLOCK)
     cells = choose(None if args.cells is None else [part.strip() for part in args.cells.split(",") if part.strip()])
     if not args.summary:
+        if {"fewest", "most"} & given.keys():
+            # Numbers that no scene can have are refused before a folder is made.
+            _ = Scale(**given).world
         begun = args.out / "scale.json"
         scale = read_results(args.out)[0] if begun.is_file() and not given else Scale(**given)
         run_cells(cells, seeds, scale, args.out, device=args.device, report=_report)
