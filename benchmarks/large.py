@@ -18,24 +18,9 @@ from _measure import emit, parser
 from _models import WORDS, picture, write_random
 from transformers import Qwen2VLForConditionalGeneration
 
-from workbench.models.creation import SmallSize, give_layout, small_backbone, small_tokenizer
+from workbench.models.creation import give_layout, small_backbone, small_tokenizer
 from workbench.models.layout import tte_flash
-
-SHAPE = SmallSize(
-    width=1536,
-    layers=28,
-    heads=12,
-    key_value_heads=2,
-    mlp=8960,
-    vision_width=1280,
-    vision_layers=32,
-    vision_heads=16,
-    vision_mlp_ratio=4,
-    patch=14,
-    min_pixels=56 * 56,
-    max_pixels=28 * 28 * 1280,
-)
-VOCABULARY = 151_936
+from workbench.timing.backbones import TWO_B, VOCABULARY
 
 
 def main() -> None:
@@ -88,14 +73,14 @@ def main() -> None:
 
 def _shape() -> torch.nn.Module:
     with torch.device("meta"):
-        return small_backbone(SHAPE, small_tokenizer(WORDS), vocabulary=VOCABULARY)[0]
+        return small_backbone(TWO_B, small_tokenizer(WORDS), vocabulary=VOCABULARY)[0]
 
 
 def make(checkpoint: Path) -> None:
     """Write the random checkpoint; weights are made in bf16 so that 2B parameters fit."""
     torch.set_default_dtype(torch.bfloat16)
     try:
-        model, processor = small_backbone(SHAPE, small_tokenizer(WORDS), vocabulary=VOCABULARY)
+        model, processor = small_backbone(TWO_B, small_tokenizer(WORDS), vocabulary=VOCABULARY)
     finally:
         torch.set_default_dtype(torch.float32)
     assert isinstance(model, Qwen2VLForConditionalGeneration)

@@ -22,6 +22,8 @@ PAGES = [
         "CHANGELOG.md",
         "docs/design.md",
         "docs/audit.md",
+        "docs/ablation.md",
+        "docs/bench-embed.md",
         "docs/compare.md",
         "docs/data.md",
         "docs/export.md",

@@ -14,11 +14,12 @@ from specimens import specimen
 from transformers import DynamicCache
 
 from workbench.images import refer
+from workbench.models.apart import Behind, Held
 from workbench.models.backbone import Backbone
 from workbench.models.capture import tapped
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.registries import FAMILIES
-from workbench.models.sequence import pack
+from workbench.models.sequence import pack, visibility
 from workbench.types import ImageRef, Sample
 
 NAMES = FAMILIES.names()
@@ -184,6 +185,27 @@ def test_rotating_keys_is_standing_elsewhere(backbone: Backbone) -> None:
         twice = family.rotate(model, family.rotate(model, own, 5), 12)
         assert (twice - moved).abs().max() < 1e-4
         assert torch.equal(family.rotate(model, own, 0), own)
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_a_pass_can_stop_early_and_go_on_from_what_it_held(backbone: Backbone, learning: bool) -> None:
+    """What layouts that keep think and embed tokens apart ask for, with a gradient and without."""
+    family, model = backbone.family, backbone.model
+    packed = pack([backbone.processor.encode(sample) for sample in SAMPLES], backbone.ids)
+    mask = visibility(packed, backbone.layout, "latents_only")
+    n, whole = packed.think.stop, packed.embed.stop
+    with torch.set_grad_enabled(learning):
+        inputs, positions = backbone.inputs(packed).detach().requires_grad_(learning), packed.positions
+        states = family.run_layer(model, 0, inputs, positions, mask)
+        stopped = backbone.run(inputs, positions, mask, stop=1)
+        torch.testing.assert_close(stopped, family.final_norm(model)(states), atol=2e-5, rtol=0)
+        held = Held()
+        backbone.run(inputs[:, :n], positions[:, :, :n], mask[:, :, :n, :n], held)
+        assert len(held.keys) == len(family.layers(model))
+        behind = backbone.run(inputs[:, n:], positions[:, :, n:], mask[:, :, n:whole], Behind(held, n))
+        together = backbone.run(inputs, positions, mask)
+        torch.testing.assert_close(behind, together[:, n:], atol=2e-5, rtol=0)
+        assert behind.requires_grad == learning
 
 
 def test_vision_parameters_are_what_the_visual_tokens_come_from(backbone: Backbone) -> None:

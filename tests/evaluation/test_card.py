@@ -147,3 +147,23 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
     (folder / "thinkscope.json").unlink()
     with pytest.raises(BadCheckpoint, match=r"has no thinkscope\.json"):
         write_card(folder, {"test": held("test")})
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"extraction": "early_exit", "exit_layer": 2}, "the text is read behind layer 2; "),
+        ({"extraction": "dual_adapter"}, "think and embed tokens have LoRA sets of their own; "),
+        ({"extraction": "two_pass"}, "as inputs of a second pass; "),
+    ],
+)
+def test_a_card_says_how_think_and_embed_tokens_are_parted(
+    folder: Path, settings: dict[str, Any], sentence: str
+) -> None:
+    layout = json.loads((folder / "thinkscope.json").read_text())["layout"]
+    change(folder, layout=layout | settings)
+    (folder / EVALUATION).write_text(json.dumps(held("test") | {"compositional": held("compositional")}))
+    text = card_text(folder)
+    assert sentence in text
+    assert settings["extraction"] in text
+    assert ("layers behind which text is read" in text) == ("exit_layer" in settings)

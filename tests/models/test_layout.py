@@ -35,7 +35,7 @@ def test_json_round_trip(n_think: int, n_embed: int, pooling: Any) -> None:
         ({"think_tokens": None}, "lacks: think_tokens"),
         ({"embed_tokens": []}, "no embed token"),
         ({"order": ["think", "query", "embed"]}, "only query, think, embed"),
-        ({"extraction": "two_pass"}, "extraction is 'two_pass'; built are: shared"),
+        ({"extraction": "third"}, "extraction is 'third'; built are: shared"),
         ({"contexts": ["everything"]}, "unknown decoder contexts: everything"),
         ({"attends": {"query": ["query"], "think": ["query"], "embed": ["embed"]}}, "'attends' of think"),
     ],

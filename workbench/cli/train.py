@@ -21,6 +21,8 @@ settings that are often changed, in the file or with --set (all of them, explain
   model.lora_rank=16                  adapters on the text stack instead of all weights
   model.contexts='["latents_only", "query_and_latents"]'
                                       what the written reasoning sees; several take turns
+  model.extraction=two_pass           how think and embed tokens come from one backbone (tte-flash)
+  model.dependency=stop_gradient      how their two tasks hang together in training (tte-flash)
 """
 
 

@@ -185,6 +185,8 @@ def _layout(layout: Mapping[str, Any]) -> str:
         "pooling of the embed tokens": layout.get("pooling", ""),
         "decoder contexts, default first": ", ".join(layout.get("contexts", ())) or "none",
     }
+    if layout.get("exit_layer"):
+        rows |= {"layers behind which text is read from the thoughts": str(layout["exit_layer"])}
     if layout.get("decoder", "backbone") != "backbone":
         rows |= {"decoder": layout["decoder"], "what decoded thoughts tell": layout.get("tells", "")}
     return "## Layout\n\n" + _table(("what", "value"), rows.items())

@@ -30,8 +30,21 @@ def way(layout: Mapping[str, Any]) -> str:
     return (
         f"that thinks before it embeds: after the query come {count(thinks, 'learned think token')}, then "
         f"{count(embeds, 'embed token')}. The hidden states of the think tokens can be decoded as text by the model's own generation "
-        f"head; {last}"
+        f"head; {_apart(layout)}{last}"
     )
+
+
+def _apart(layout: Mapping[str, Any]) -> str:
+    """How think and embed tokens are kept apart, if they are."""
+    match layout.get("extraction", "shared"):
+        case "dual_adapter":
+            return "think and embed tokens have LoRA sets of their own; "
+        case "early_exit":
+            return f"the text is read behind layer {layout['exit_layer']}; "
+        case "two_pass":
+            return "the embed token sees the thoughts as inputs of a second pass; "
+        case _:
+            return ""
 
 
 def by_chance(held: Mapping[str, Any]) -> str:

@@ -51,19 +51,20 @@ def evaluate_shapes(
     split: str = "test",
     n: int = 1000,
     seed: int = 7,
+    world: ShapesConfig | None = None,
     batch: int = 64,
     max_tokens: int = 128,
     progress: Callable[[int, int], None] | None = None,
 ) -> ShapesReport:
     """Evaluate on `n` unseen samples of a split. The swapped thought of sample i is that of sample i + 1.
 
-    Raises BadInput for fewer than two samples.
+    `world` stands in for Shapes as it is by default, and has a seed of its own. Raises BadInput for fewer than two samples.
     """
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
     if n < 2:
         raise BadInput(f"An evaluation of {n} samples has no other thought to swap in; take 2 or more.")
-    config = ShapesConfig(seed=seed)
+    config = world or ShapesConfig(seed=seed)
     samples = [make_sample(config, split, index) for index in range(n)]
     questions = _questions(model)
     scores = _Scores.empty(n)

@@ -1,5 +1,6 @@
 """A loaded model with its layout: the forward pass that recipes train and the embedder runs."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,10 @@ from torch import Tensor
 
 from workbench.models.layout import Layout
 from workbench.models.registries import Family, Processor
+from workbench.models.roles import Roles, playing
 from workbench.models.sequence import LayoutIds, Packed
+
+_NONE = slice(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +61,42 @@ class Backbone:
         return embedded.masked_scatter(where, visual.to(embedded.dtype))
 
     def run(
-        self, inputs: Float[Tensor, "batch seq width"], positions: Tensor, mask: Any, past: Any = None
+        self,
+        inputs: Float[Tensor, "batch seq width"],
+        positions: Tensor,
+        mask: Any,
+        past: Any = None,
+        *,
+        think: slice = _NONE,
+        embed: slice = _NONE,
+        stop: int | None = None,
     ) -> Float[Tensor, "batch seq width"]:
-        """Final, normed hidden states. `mask` is a boolean mask, a capture plan, or None for plain causal."""
-        out = self.family.text_stack(self.model)(
-            inputs_embeds=inputs,
-            position_ids=positions,
-            attention_mask={"full_attention": mask},
-            past_key_values=past,
-            use_cache=past is not None,
+        """Final, normed hidden states. `mask` is a boolean mask, a capture plan, or None for plain causal.
+
+        `think` and `embed` say which of the columns given are whose, for a layout whose weights differ between them. With
+        `stop`, only so many layers run, and their states are normed.
+        """
+        adapted = self.layout.extraction == "dual_adapter"
+        roles = (
+            playing(Roles(columns=inputs.shape[1], think=think, embed=embed)) if adapted else contextlib.nullcontext()
         )
+        part = {} if stop is None else {"stop": stop}
+        with roles:
+            out = self.family.text_stack(self.model)(
+                inputs_embeds=inputs,
+                position_ids=positions,
+                attention_mask={"full_attention": mask},
+                past_key_values=past,
+                use_cache=past is not None,
+                **part,
+            )
         return out.last_hidden_state
+
+    def speak(
+        self, inputs: Float[Tensor, "batch text width"], positions: Tensor, mask: Any, past: Any
+    ) -> Float[Tensor, "batch text width"]:
+        """As `run`, for columns of text that is written from thoughts: what the generation head reads."""
+        return self.run(inputs, positions, mask, past, think=slice(None), stop=self.layout.exit_layer or None)
 
     def pool(self, hidden: Float[Tensor, "*n embed width"]) -> Float[Tensor, "*n width"]:
         """Unit-length embedding from the final hidden states of the embed tokens."""

@@ -15,7 +15,8 @@ from workbench.errors import BadInput, Unsupported
 from workbench.models.backbone import Backbone
 from workbench.models.editing import Edited
 from workbench.models.latent_decoder import LatentDecoder
-from workbench.models.one_pass import Passed, as_array
+from workbench.models.one_pass import as_array
+from workbench.models.passes import Passed
 from workbench.models.thinking_embedder import ThinkingEmbedder
 from workbench.models.thoughts import pieces, to_thought
 from workbench.targets import Target, WordTarget
@@ -41,7 +42,7 @@ class BottleneckEmbedder(ThinkingEmbedder):
         return BottleneckEmbedder(backbone, info, self._decoder)
 
     def _continuation(self, row: int, _encoded: Encoded, passed: Passed, /) -> Bottleneck:
-        return Bottleneck(latents=passed.hidden[row, passed.packed.think].clone())
+        return Bottleneck(latents=passed.think[row].clone())
 
     def _edited_continuation(
         self, row: int, place: int, _encoded: Encoded, edited: Edited, edit: Edit, /

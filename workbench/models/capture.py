@@ -42,6 +42,7 @@ class Capture:
             the copies of the row's own block. 0 where all may.
         cache: columns whose keys and values are kept, None for none.
         attention: whether rows are scored at all.
+        past: columns, from the first, that the pass has from an earlier one: their keys and values come from its cache.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Capture:
         cache: slice | None,
         attention: bool,
         block: int = 0,
+        past: int = 0,
     ) -> None:
         self.n_main = n_main
+        self.past = past
         self.rows = rows
         self.main = main
         self.copies = copies
@@ -168,21 +171,28 @@ _replacing: ContextVar[object | None] = ContextVar("replacing", default=None)
 class LatentTap:
     """Collects the residual stream at some columns after every layer."""
 
-    def __init__(self, columns: slice) -> None:
+    def __init__(self, columns: slice, *, gradient: bool = False) -> None:
         self.columns = columns
+        self.gradient = gradient
         self.states: list[Float[Tensor, "batch think width"]] = []
 
 
 @contextlib.contextmanager
-def tapped(layers: Sequence[nn.Module] | nn.ModuleList, columns: slice) -> Iterator[LatentTap]:
-    """While the block runs, this thread's forward passes leave their states at `columns` in the tap."""
-    tap = LatentTap(columns)
+def tapped(
+    layers: Sequence[nn.Module] | nn.ModuleList, columns: slice, *, gradient: bool = False
+) -> Iterator[LatentTap]:
+    """While the block runs, this thread's forward passes leave their states at `columns` in the tap.
+
+    As float32 and without gradient, or with `gradient` as they are.
+    """
+    tap = LatentTap(columns, gradient=gradient)
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
         # Hooks are global to the model; another thread's pass must not land in our tap.
         if _current.get() is tap:
             states = output[0] if isinstance(output, tuple) else output
-            tap.states.append(states[:, tap.columns].detach().float())
+            found = states[:, tap.columns]
+            tap.states.append(found if tap.gradient else found.detach().float())
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     token = _current.set(tap)

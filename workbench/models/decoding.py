@@ -37,7 +37,7 @@ def write(
     head, embedding = backbone.family.head(backbone.model), backbone.family.token_embedding(backbone.model)
     for _ in range(max_tokens + 1):
         places = position[None, :, None].expand(3, -1, 1)
-        hidden = backbone.run(embedding(token), places, columns.begin(), past=columns)
+        hidden = backbone.speak(embedding(token), places, columns.begin(), columns)
         readings = head(hidden[:, -1]).float().log_softmax(-1)
         chosen = choose(readings, temperature, draw)
         taken = readings.gather(1, chosen[:, None])[:, 0].tolist()
@@ -86,7 +86,7 @@ def score(backbone: Backbone, batch: Sequence[Continuation], texts: Sequence[Seq
     mask = torch.cat([real[:, None, :].expand(-1, longest, -1), causal.expand(len(texts), -1, -1)], dim=2)[:, None]
     positions = position[:, None] + torch.arange(longest, device=device)
     embedding = backbone.family.token_embedding(backbone.model)
-    hidden = backbone.run(embedding(given), positions.expand(3, -1, -1), mask, past=cache)
+    hidden = backbone.speak(embedding(given), positions.expand(3, -1, -1), mask, cache)
     readings = backbone.family.head(backbone.model)(hidden).float().log_softmax(-1)
     taken = readings.gather(2, wanted[..., None])[..., 0].tolist()
     return [line[: len(text) + 1] for line, text in zip(taken, texts, strict=True)]

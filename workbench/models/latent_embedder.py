@@ -10,7 +10,7 @@ from workbench.errors import BadInput
 from workbench.models.continuation import Continuation
 from workbench.models.decoding import score, write
 from workbench.models.editing import Edited
-from workbench.models.one_pass import Passed
+from workbench.models.passes import Passed
 from workbench.models.sequence import Packed
 from workbench.models.thinking_embedder import ThinkingEmbedder, visible
 from workbench.models.thoughts import pieces, to_thought
@@ -25,14 +25,18 @@ class LatentEmbedder(ThinkingEmbedder):
         wants_query = "query_and_latents" in self._backbone.layout.contexts
         return slice(0 if wants_query else packed.think.start, packed.think.stop)
 
+    @property
+    def _read(self) -> slice:
+        """Layers that the text sees: those up to the exit, where there is one."""
+        return slice(self._backbone.layout.exit_layer or None)
+
     def _continuation(self, row: int, encoded: Encoded, passed: Passed, /) -> Continuation:
-        packed, capture = passed.packed, passed.capture
-        assert capture.cache is not None
-        with_query = capture.cache.start == 0
+        packed = passed.packed
+        with_query = self._cached(packed).start == 0
         begin = packed.embed.stop - len(encoded.tokens.ids) if with_query else 0
         return Continuation(
-            keys=tuple(keys[row, :, begin:].clone() for keys in capture.keys),
-            values=tuple(values[row, :, begin:].clone() for values in capture.values),
+            keys=tuple(keys[row, :, begin:].clone() for keys in passed.keys[self._read]),
+            values=tuple(values[row, :, begin:].clone() for values in passed.values[self._read]),
             n_query=encoded.think.start if with_query else 0,
             n_think=self._backbone.layout.n_think,
             position=int(packed.positions[0, row, packed.embed.stop - 1]) + 1,
@@ -48,8 +52,8 @@ class LatentEmbedder(ThinkingEmbedder):
         tail = packed.embed.stop + place * (packed.embed.stop - packed.think.start)
         columns = torch.tensor([*query, *(tail + k for k in seen)], dtype=torch.long, device=packed.ids.device) - first
         return Continuation(
-            keys=tuple(keys[row].index_select(1, columns) for keys in edited.keys),
-            values=tuple(values[row].index_select(1, columns) for values in edited.values),
+            keys=tuple(keys[row].index_select(1, columns) for keys in edited.keys[self._read]),
+            values=tuple(values[row].index_select(1, columns) for values in edited.values[self._read]),
             n_query=len(query),
             n_think=len(seen),
             position=int(packed.positions[0, row, packed.embed.stop - 1]) + 1,

@@ -2,7 +2,7 @@
 
 Everything is declared and stored with the checkpoint; nothing is inferred from shapes. The two open questions of the
 TTE-Flash abstract (arXiv 2605.16638) have their places: `extraction` (how think and embed tokens come from one backbone)
-and `dependency` (how their two tasks hang together in training). Further values are added here, beside the built ones.
+and `dependency` (how their two tasks hang together in training). What the values mean is said at their types.
 """
 
 import dataclasses
@@ -15,8 +15,15 @@ from workbench.types import Context
 
 Segment = Literal["query", "think", "reasoning", "embed"]
 Fill = Literal["learned"]
-Extraction = Literal["shared"]
-Dependency = Literal["joint"]
+Extraction = Literal["shared", "dual_adapter", "early_exit", "two_pass"]
+"""`shared`: one set of weights and one pass. `dual_adapter`: think tokens (with the text that is written from them) and embed
+tokens have LoRA sets of their own over the same weights; the query has none. `early_exit`: the text is read from the thoughts
+at a middle layer, `exit_layer`; the layers above serve the embedding alone. `two_pass`: the think tokens' final states are the
+inputs of a second pass, of which the embed tokens see them instead of the first one's."""
+Dependency = Literal["joint", "stop_gradient", "sequential"]
+"""Of training. `joint`: both losses reach everything. `stop_gradient`: the contrastive loss reaches nothing that happens at a
+think token. `sequential`: first the text's loss alone, then the contrastive loss alone, and in that second stage no weight moves
+upon which a thought or its text depends."""
 Pooling = Literal["last", "mean"]
 Decoder = Literal["backbone", "latent"]
 Tells = Literal["reasoning", "target"]
@@ -52,6 +59,8 @@ class Layout:
     """For each segment, the segments it may attend to (always causally)."""
     fill: Fill = "learned"
     extraction: Extraction = "shared"
+    exit_layer: int = 0
+    """Of `early_exit`: the number of layers, from the first, behind which thoughts are read. Otherwise 0."""
     dependency: Dependency = "joint"
     pooling: Pooling = "last"
     """How the hidden states of several embed tokens become one vector."""
@@ -88,6 +97,26 @@ class Layout:
                 "The layout's decoder is 'latent', which reads think tokens and nothing else: it needs at least one of them, and "
                 f"the contexts latents_only; given: {self.n_think} tokens, {', '.join(self.contexts) or 'no context'}."
             )
+        self._check_parting()
+
+    def _check_parting(self) -> None:
+        """Refuse a parting of think and embed tokens that the rest of the layout leaves no sense."""
+        parted = [name for name in (self.extraction, self.dependency) if name not in ("shared", "joint")]
+        if parted and (not self.think_tokens or not self.contexts or self.decoder != "backbone"):
+            raise BadCheckpoint(
+                f"The layout has {' and '.join(parted)}, which part think tokens from embed tokens: it needs think tokens whose text "
+                "the backbone itself writes."
+            )
+        if not isinstance(self.exit_layer, int) or (self.exit_layer > 0) != (self.extraction == "early_exit"):
+            raise BadCheckpoint(
+                f"The layout's exit_layer is {self.exit_layer} with the extraction {self.extraction}; early_exit needs 1 or more, the "
+                "others 0."
+            )
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether think and embed tokens are kept apart, in the pass or in training."""
+        return self.extraction != "shared" or self.dependency != "joint"
 
     @property
     def writes_first(self) -> bool:
@@ -148,16 +177,26 @@ class Layout:
         return cls(**read)
 
 
-_LATER: Mapping[str, Any] = {"decoder": "backbone", "tells": "reasoning"}
+_LATER: Mapping[str, Any] = {"decoder": "backbone", "tells": "reasoning", "exit_layer": 0}
 """Fields that came after the first checkpoints, with the values that those have."""
 
 
-def tte_flash(n_think: int, *, contexts: tuple[Context, ...] = ("latents_only",)) -> Layout:
-    """The TTE-Flash layout: `n_think` learned think tokens after the query, then one embed token, in one pass."""
+def tte_flash(
+    n_think: int,
+    *,
+    contexts: tuple[Context, ...] = ("latents_only",),
+    extraction: Extraction = "shared",
+    exit_layer: int = 0,
+    dependency: Dependency = "joint",
+) -> Layout:
+    """The TTE-Flash layout: `n_think` learned think tokens after the query, then one embed token."""
     return Layout(
         think_tokens=tuple(f"<|think_{k}|>" for k in range(1, n_think + 1)),
         embed_tokens=("<|embed_1|>",),
         contexts=contexts,
+        extraction=extraction,
+        exit_layer=exit_layer,
+        dependency=dependency,
     )
 
 

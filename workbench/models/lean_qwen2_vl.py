@@ -183,9 +183,10 @@ class LeanStack:
         attention_mask: dict[str, Any],
         past_key_values: Any,
         use_cache: bool,
+        stop: int | None = None,
     ) -> BaseModelOutputWithPast:
         stack = self._stack
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and past_key_values is None and stop is None:
             return stack(
                 inputs_embeds=inputs_embeds,
                 position_ids=position_ids,
@@ -194,11 +195,12 @@ class LeanStack:
                 use_cache=use_cache,
             )
         turns = stack.rotary_emb(inputs_embeds, position_ids)
-        if inputs_embeds.shape[1] == 1 and past_key_values is not None and all(map(_is_plain, stack.layers)):
-            hidden = self._step(inputs_embeds, attention_mask, turns, past_key_values)
+        bare = inputs_embeds.shape[1] == 1 and past_key_values is not None and not torch.is_grad_enabled()
+        if bare and all(map(_is_plain, stack.layers)):
+            hidden = self._step(inputs_embeds, attention_mask, turns, past_key_values, stop)
         else:
             hidden = inputs_embeds
-            for layer, kind in self._layers():
+            for layer, kind in self._layers()[:stop]:
                 hidden = layer(
                     hidden,
                     attention_mask=attention_mask[kind],
@@ -210,14 +212,16 @@ class LeanStack:
     def _layers(self) -> list[tuple[Any, str]]:
         return list(zip(self._stack.layers, self._stack.config.layer_types or (), strict=True))
 
-    def _step(self, hidden: Tensor, masks: dict[str, Any], turns: tuple[Tensor, Tensor], past: Any) -> Tensor:
+    def _step(
+        self, hidden: Tensor, masks: dict[str, Any], turns: tuple[Tensor, Tensor], past: Any, stop: int | None
+    ) -> Tensor:
         """The layers for one more token in each row: nothing but the operations, since asking for them is what takes time."""
         cos, sin = turns
         signed = _signed(sin)
         states = hidden[:, 0]
         rows, linear = len(states), nn.functional.linear
         attend = _attention_function(self._stack.config)
-        for layer, kind in self._layers():
+        for layer, kind in self._layers()[:stop]:
             attention, mlp = layer.self_attn, layer.mlp
             normed = _normed(layer.input_layernorm, states)
             query = linear(normed, attention.q_proj.weight, attention.q_proj.bias)
@@ -244,7 +248,7 @@ def _attention_function(config: Any) -> Any:
 def _first_read(attention: stock.Qwen2VLAttention, mask: Any) -> int:
     """The column from which on the states behind a layer are read: all of them, but for a trace's last layer."""
     last = attention.layer_idx == attention.config.num_hidden_layers - 1
-    return mask.rows.start if last and isinstance(mask, Capture) else 0
+    return mask.rows.start - mask.past if last and isinstance(mask, Capture) else 0
 
 
 def _normed(norm: stock.Qwen2VLRMSNorm, states: Tensor) -> Tensor:

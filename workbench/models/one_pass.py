@@ -6,7 +6,7 @@ What writes text from its thoughts is built upon it: `latent_embedder` (TTE-Flas
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
@@ -27,10 +27,11 @@ from workbench.embedder import (
     ReadsVocabulary,
 )
 from workbench.errors import BadInput, Unsupported
+from workbench.models.apart import run_apart
 from workbench.models.backbone import Backbone
-from workbench.models.capture import Capture, tapped
-from workbench.models.copies import copies_mask, copy_positions, split_copies
+from workbench.models.copies import split_copies
 from workbench.models.objective import BackboneObjective
+from workbench.models.passes import Passed, traced
 from workbench.models.randomising import draw_anew, part_names, rename
 from workbench.models.registries import Prefix
 from workbench.models.runs import runs
@@ -38,16 +39,6 @@ from workbench.models.sequence import Packed, pack, visibility
 from workbench.models.vision_rollout import through_vision
 from workbench.targets import Target, WordTarget
 from workbench.types import Context, Encoded, PatchGrid, Sample, TokenKind, TokenTable, Trace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
-    """What a traced pass leaves for decoding to go on from."""
-
-    packed: Packed
-    capture: Capture
-    hidden: Float[Tensor, "batch seq width"]
-    """Final states, normed."""
 
 
 class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision, Randomisable):
@@ -122,44 +113,27 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
         return runs(batch, [len(encoded.tokens.ids) for encoded in batch], self._backbone.device)
 
     def _embed(self, batch: Sequence[Encoded]) -> Float[np.ndarray, "n dim"]:
-        packed = self._pack(batch)
-        hidden = self._backbone.run(self._backbone.inputs(packed), packed.positions, self._mask(packed))
-        return as_array(self._backbone.pool(hidden[:, packed.embed]))
+        backbone, packed = self._backbone, self._pack(batch)
+        inputs = backbone.inputs(packed)
+        if backbone.layout.extraction == "two_pass":
+            mask = visibility(packed, backbone.layout, "latents_only")
+            return as_array(backbone.pool(run_apart(backbone, packed, inputs, mask).embed))
+        hidden = backbone.run(inputs, packed.positions, self._mask(packed), think=packed.think, embed=packed.embed)
+        return as_array(backbone.pool(hidden[:, packed.embed]))
 
     @torch.inference_mode()
     def _pass(self, batch: Sequence[Encoded], keep: Keep) -> list[Trace]:
         backbone, layout = self._backbone, self._backbone.layout
         packed = self._pack(batch)
-        inputs, positions = backbone.inputs(packed), packed.positions
-        edits = keep.edits and layout.n_think > 0
-        if edits:
-            copies = inputs[:, packed.embed].repeat(1, 2 * layout.n_think, 1)
-            inputs = torch.cat([inputs, copies], dim=1)
-            positions = torch.cat([positions, copy_positions(packed, layout)], dim=2)
-        capture = Capture(
-            n_main=packed.embed.stop,
-            rows=slice(packed.think.start, packed.embed.stop),
-            main=self._mask(packed),
-            copies=copies_mask(packed, layout) if edits else None,
-            cache=self._cached(packed) if keep.continuation else None,
-            attention=keep.attention,
-        )
-        layers = backbone.family.layers(backbone.model) if keep.latents else []
-        with tapped(layers, packed.think) as tap:
-            hidden = backbone.run(inputs, positions, capture)
-        embedding = backbone.pool(hidden[:, packed.embed])
-        groups = None
-        if edits:
-            groups = backbone.pool(split_copies(hidden[:, packed.embed.stop :], layout))
+        passed = traced(backbone, packed, self._mask(packed), keep, self._cached(packed))
+        embedding = backbone.pool(passed.embed)
+        groups = backbone.pool(split_copies(passed.copies, layout)) if passed.copies.shape[1] else None
         traces = [
-            self._trace(
-                row, encoded, packed, capture, tap.states, embedding[row], None if groups is None else groups[row]
-            )
+            self._trace(row, encoded, passed, embedding[row], None if groups is None else groups[row])
             for row, encoded in enumerate(batch)
         ]
         if not keep.continuation:
             return traces
-        passed = Passed(packed=packed, capture=capture, hidden=hidden)
         return [
             replace(trace, continuation=self._continuation(row, encoded, passed))
             for row, (trace, encoded) in enumerate(zip(traces, batch, strict=True))
@@ -169,22 +143,20 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
         self,
         row: int,
         encoded: Encoded,
-        packed: Packed,
-        capture: Capture,
-        states: Sequence[Tensor],
+        passed: Passed,
         embedding: Tensor,
         groups: Tensor | None,
     ) -> Trace:
-        n_think, dim = self._backbone.layout.n_think, len(embedding)
+        n_think, dim, packed = self._backbone.layout.n_think, len(embedding), passed.packed
         begin = packed.embed.stop - len(encoded.tokens.ids)
         attention = np.zeros((0, self.info.n_heads, n_think + 1, len(encoded.tokens.ids)), dtype=np.float32)
-        if capture.attention:
+        if passed.attention:
             # Of several embed tokens the last row is kept: K think rows, then one embed row.
             rows = [*range(n_think), packed.embed.stop - packed.think.start - 1]
-            attention = as_array(torch.stack([layer[row][:, rows, begin:] for layer in capture.attention]))
+            attention = as_array(torch.stack([layer[row][:, rows, begin:] for layer in passed.attention]))
         latents = np.zeros((0, n_think, self.info.width), dtype=np.float32)
-        if states:
-            latents = as_array(torch.stack([layer[row] for layer in states]))
+        if passed.states:
+            latents = as_array(torch.stack([layer[row] for layer in passed.states]))
         changed = as_array(groups) if groups is not None else np.zeros((0, dim), dtype=np.float32)
         own = as_array(embedding)[None]
         return Trace(
@@ -205,7 +177,7 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
         """The columns whose keys and values a trace keeps to decode from; None for none."""
         return None
 
-    def _continuation(self, _row: int, _encoded: Encoded, _passed: "Passed", /) -> Any:
+    def _continuation(self, _row: int, _encoded: Encoded, _passed: Passed, /) -> Any:
         """What row `row` of the pass keeps to decode from."""
         return None
 
@@ -242,6 +214,12 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
     ) -> Objective:
         if not encoded.grids:
             raise Unsupported(f"The sample '{encoded.sample.id}' has no image, and a map of patches needs one.")
+        extraction = self._backbone.layout.extraction
+        if extraction != "shared":
+            raise Unsupported(
+                f"'{self.info.name}' has the extraction {extraction}, and maps of what it looks at are built for models whose think "
+                "and embed tokens come from one pass with shared weights; its attention can be read."
+            )
         if any(isinstance(target, WordTarget) for target in targets):
             context = self._context(context)
         return BackboneObjective(self._backbone, encoded, targets, level, context or "latents_only", self._encode)

@@ -66,7 +66,11 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def text_stack(self, model: Any) -> Any:
-        """The decoder: called with inputs_embeds, position_ids, attention_mask (a mask of ours) and past_key_values."""
+        """The decoder: called with inputs_embeds, position_ids, attention_mask (a mask of ours) and past_key_values.
+
+        Where a layout reads thoughts at a middle layer also with `stop`: the number of layers to run before the final norm. A
+        cache that it is given may do no more than `update`.
+        """
 
     @abc.abstractmethod
     def layers(self, model: Any) -> torch.nn.ModuleList:

@@ -36,9 +36,20 @@ class _Row:
 
 @torch.inference_mode()
 def write_and_embed(
-    backbone: Backbone, prefixes: Sequence[Prefix], *, max_tokens: int, temperature: float = 0.0, seed: int = 0
+    backbone: Backbone,
+    prefixes: Sequence[Prefix],
+    *,
+    max_tokens: int,
+    min_tokens: int = 0,
+    temperature: float = 0.0,
+    seed: int = 0,
+    scored: bool = True,
 ) -> tuple[list[Written], Float[Tensor, "n dim"]]:
-    """What each sample writes, of at most `max_tokens` tokens, and its embedding."""
+    """What each sample writes, of at most `max_tokens` tokens, and its embedding.
+
+    No text ends before `min_tokens`. Without `scored` the log-probabilities are left out, which nobody needs who wants the
+    embedding alone.
+    """
     columns, position = _read(backbone, prefixes)
     tail = (backbone.ids.end, *backbone.ids.embed)
     head, table = backbone.family.head(backbone.model), backbone.family.token_embedding(backbone.model)
@@ -49,12 +60,17 @@ def write_and_embed(
     while True:
         places = position[None, :, None].expand(3, -1, 1)
         hidden = backbone.run(table(token), places, columns.begin(), past=columns)[:, -1]
-        readings = head(hidden).float().log_softmax(-1)
-        chosen = choose(readings, temperature, draw)
-        taken = readings.gather(1, chosen[:, None])[:, 0].tolist()
+        readings = head(hidden)
+        if len(alive[0].ids) < min_tokens and alive[0].tail < 0:
+            # Texts that may not end yet are all of one length.
+            readings[:, backbone.ids.end] = float("-inf")
+        chosen = choose(readings.float() if temperature else readings, temperature, draw)
+        taken: Sequence[float] = ()
+        if scored:
+            taken = readings.float().log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
         following = [
-            _follow(row, identity, score, hidden[place], backbone, max_tokens, tail)
-            for place, (row, identity, score) in enumerate(zip(alive, chosen.tolist(), taken, strict=True))
+            _follow(row, identity, taken[place : place + 1], hidden[place], backbone, max_tokens, tail)
+            for place, (row, identity) in enumerate(zip(alive, chosen.tolist(), strict=True))
         ]
         going = [place for place, identity in enumerate(following) if identity is not None]
         if not going:
@@ -94,14 +110,20 @@ def _read(backbone: Backbone, prefixes: Sequence[Prefix]) -> tuple[Columns, Int[
 
 
 def _follow(
-    row: _Row, chosen: int, score: float, state: Tensor, backbone: Backbone, max_tokens: int, tail: tuple[int, ...]
+    row: _Row,
+    chosen: int,
+    score: Sequence[float],
+    state: Tensor,
+    backbone: Backbone,
+    max_tokens: int,
+    tail: tuple[int, ...],
 ) -> int | None:
     """The token to feed to the row next, from what its last one gave; None when the row is done."""
     if row.tail < 0:
         row.ended = chosen == backbone.ids.end
         if not row.ended and len(row.ids) < max_tokens:
             row.ids.append(chosen)
-            row.scores.append(score)
+            row.scores.extend(score)
             return chosen
     elif row.tail > 0:
         row.states.append(state)

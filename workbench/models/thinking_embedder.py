@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from workbench.edits import Edit
 from workbench.embedder import DecodesThoughts, Editable
-from workbench.errors import BadInput
+from workbench.errors import BadInput, Unsupported
 from workbench.models.editing import Edited, run_edits
 from workbench.models.one_pass import OnePassEmbedder, as_array
 from workbench.models.runs import runs
@@ -38,6 +38,12 @@ class ThinkingEmbedder(OnePassEmbedder, DecodesThoughts, Editable):
         if not batch or len({len(some) for some in edits}) != 1 or len(edits) != len(batch) or not edits[0]:
             raise BadInput(
                 "Edits are of one sample or more, with as many edits for each as for the others, one at least."
+            )
+        extraction = self._backbone.layout.extraction
+        if extraction in ("dual_adapter", "two_pass"):
+            raise Unsupported(
+                f"'{self.info.name}' has the extraction {extraction}, and edits of thoughts are built for models whose think and embed "
+                "tokens come from one pass with shared weights; its traces can be read."
             )
         tail = self._backbone.layout.n_think + self._backbone.layout.n_embed
         lengths = [len(encoded.tokens.ids) + len(edits[0]) * tail for encoded in batch]

@@ -45,10 +45,12 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
 
     @torch.inference_mode()
     def embed(self, batch: Sequence[Encoded]) -> Float[np.ndarray, "n dim"]:
-        return self._spell_out(batch)[1]
+        return self._spell_out(batch, scored=False)[1]
 
-    def _spell_out(self, batch: Sequence[Encoded]) -> tuple[list[Written], Float[np.ndarray, "n dim"]]:
-        """What each sample writes, and its embedding. Documents write nothing."""
+    def _spell_out(
+        self, batch: Sequence[Encoded], *, scored: bool = True
+    ) -> tuple[list[Written], Float[np.ndarray, "n dim"]]:
+        """What each sample writes, and its embedding. Documents write nothing. Without `scored`, not how sure it was."""
         if not batch:
             raise BadInput("The batch is empty; give at least one sample.")
         found = np.zeros((len(batch), self.info.dim), dtype=np.float32)
@@ -59,7 +61,9 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
             found[silent] = super().embed([batch[place] for place in silent])
         if asked:
             prefixes = [batch[place].inputs["prefix"] for place in asked]
-            texts, embeddings = write_and_embed(self._backbone, prefixes, max_tokens=self._room(prefixes))
+            texts, embeddings = write_and_embed(
+                self._backbone, prefixes, max_tokens=self._room(prefixes), scored=scored
+            )
             found[asked] = as_array(embeddings)
             for place, text in zip(asked, texts, strict=True):
                 written[place] = text

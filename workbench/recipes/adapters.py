@@ -32,19 +32,19 @@ class Adapters:
         except ImportError as error:
             raise MissingExtra("LoRA needs peft: pip install peft") from error
         wrapped = get_peft_model(backbone.model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS))
-        family, ids = backbone.family, backbone.ids
-        both = (family.token_embedding(backbone.model).weight, family.head(backbone.model).weight)
-        tables = {id(table): table for table in both if isinstance(table, nn.Parameter)}
-        for table in tables.values():
-            learns = torch.zeros(len(table), 1, device=table.device, dtype=table.dtype)
-            learns[[*ids.think, *ids.embed, ids.start, ids.end]] = 1
-            table.requires_grad_(True)
-            table.register_hook(learns.mul)  # pyright: ignore[reportCallIssue] - the stub takes it for a value
-        return cls(wrapped, tuple(tables.values()))
+        return cls(wrapped, rows_alone(backbone))
 
     @contextlib.contextmanager
     def merged(self, backbone: Backbone) -> Iterator[dict[str, torch.Tensor]]:
-        """While the block runs, the weights hold the adapters; gives them under the names of the plain model."""
+        """While the block runs, the weights hold the adapters; gives them under the names of the plain model.
+
+        The two sets of `dual_adapter` are not for all positions, so they are left out.
+        """
+        if backbone.layout.extraction == "dual_adapter":
+            from workbench.models.dual_adapter import plain_weights
+
+            yield plain_weights(backbone.model)
+            return
         if self._wrapped is None:
             yield backbone.model.state_dict()
             return
@@ -54,3 +54,16 @@ class Adapters:
             yield {name.replace(".base_layer", ""): value for name, value in state.items() if ".lora_" not in name}
         finally:
             self._wrapped.unmerge_adapter()
+
+
+def rows_alone(backbone: Backbone) -> tuple[nn.Parameter, ...]:
+    """Let of the embedding tables only the layout's rows learn; returns the tables."""
+    family, ids = backbone.family, backbone.ids
+    both = (family.token_embedding(backbone.model).weight, family.head(backbone.model).weight)
+    tables = {id(table): table for table in both if isinstance(table, nn.Parameter)}
+    for table in tables.values():
+        learns = torch.zeros(len(table), 1, device=table.device, dtype=table.dtype)
+        learns[[*ids.think, *ids.embed, ids.start, ids.end]] = 1
+        table.requires_grad_(True)
+        table.register_hook(learns.mul)  # pyright: ignore[reportCallIssue] - the stub takes it for a value
+    return tuple(tables.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from workbench.errors import BadInput, UnknownName
+from workbench.models.layout import Dependency, Extraction
 from workbench.types import Context
 
 Method = Literal["adamw", "muon"]
@@ -38,6 +39,19 @@ class ModelSettings:
     lora_rank: int = 0
     """0: full fine-tuning. Otherwise the rank of LoRA adapters on the text stack, merged when the result is written."""
     gradient_checkpointing: bool = False
+    extraction: Extraction = "shared"
+    """How think and embed tokens come from one backbone; recipe tte-flash. The values: `workbench/models/layout.py`."""
+    exit_layer: int = 0
+    """Of `early_exit`: layers, from the first, behind which the text is read. 0: half of them."""
+    dependency: Dependency = "joint"
+    """How the two tasks hang together in training; recipe tte-flash."""
+    thoughts_first: float = 0.5
+    """Of `sequential`: share of the steps in which the text's loss alone is trained."""
+    adapter_rank: int = 8
+    """Of `dual_adapter`: rank of both LoRA sets. They are kept beside the weights, never merged."""
+    adapters_alone: bool = False
+    """Of `dual_adapter`: the backbone stays as it is, and the two sets and the layout's token rows learn. For backbones that know
+    something; one of random weights must learn too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from workbench.recipes.batches import Encoder, RowOrder, TextPlace, TrainBatch, 
 from workbench.recipes.config import TrainConfig
 from workbench.recipes.dense import DenseLabels
 from workbench.recipes.optimisers import make_optimisers
+from workbench.recipes.parting import attach_dual
 from workbench.recipes.perception import PerceptionHeads, adopt, warm_up
 from workbench.recipes.processes import join_processes
 from workbench.recipes.recipe import Report
@@ -61,14 +62,22 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
     accelerator.wait_for_everyone()
     if resumed and not resume:
         raise BadInput(f"'{folder}' already holds a run; add --resume to go on with it, or choose another --out.")
+    _check_parting(method, config)
     say: Report = report if accelerator.is_main_process else lambda _: None
     perceives = bool(config.perception.steps or config.perception.weight)
     rows = read_training_rows(Path(config.data.train), perceived=perceives)
     backbone = make_backbone(config, rows, method.layout).to_device(accelerator.device)
-    adapters = Adapters.attach(backbone, config.model.lora_rank)
-    if perceives and (config.model.lora_rank or config.model.freeze_vision):
+    n_layers = len(backbone.family.layers(backbone.model))
+    if method.layout.exit_layer >= n_layers:
         raise BadInput(
-            "Perception trains the vision tower, which LoRA and model.freeze_vision keep as it is; "
+            f"model.exit_layer is {method.layout.exit_layer}, but the backbone has {n_layers} layers; it must be below."
+        )
+    adapters = Adapters.attach(backbone, config.model.lora_rank)
+    if method.layout.extraction == "dual_adapter":
+        adapters.tables = attach_dual(backbone, config)
+    if perceives and (config.model.lora_rank or config.model.freeze_vision or config.model.adapters_alone):
+        raise BadInput(
+            "Perception trains the vision tower, which LoRA alone and model.freeze_vision keep as it is; "
             "set perception.steps and perception.weight to 0."
         )
     labels = DenseLabels.collect(rows) if perceives else None
@@ -97,6 +106,15 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
                 warm_up(backbone, heads, rows, encoder, config, say, log)
     run = _Run(method, config, accelerator, backbone, adapters, encoder, state, say)
     return run.train(module, rows, start)
+
+
+def _check_parting(method: Method, config: TrainConfig) -> None:
+    asked = (config.model.extraction, config.model.dependency)
+    if asked != (method.layout.extraction, method.layout.dependency):
+        raise BadInput(
+            f"The recipe {method.name} has shared weights trained jointly; model.extraction={asked[0]} and "
+            f"model.dependency={asked[1]} are built for tte-flash."
+        )
 
 
 class _Run:
@@ -174,6 +192,9 @@ class _Run:
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step * 1009 + self.accelerator.process_index)
         limits = self._limits(len(batch.positive), draw)
         plain.begin(step)
+        for parameter in plain.forgets(step):
+            for optimiser in optimisers:
+                optimiser.state.pop(parameter, None)
         values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits, fixed)
         self.accelerator.backward(values["loss"])
         plain.drop_gradients()

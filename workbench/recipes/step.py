@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from workbench.models.apart import run_apart
 from workbench.models.backbone import Backbone
 from workbench.models.sequence import Packed, visibility
 from workbench.recipes.batches import TrainBatch
@@ -64,6 +65,10 @@ class TrainingStep(nn.Module, abc.ABC):
         """Called between gradient and update: what does not learn at this step loses its gradient."""
         return
 
+    def forgets(self, _step: int, /) -> tuple[nn.Parameter, ...]:
+        """Parameters whose past the optimiser forgets before this step: without it, rows that stop learning would drift on."""
+        return ()
+
     def save_further(self, _folder: Path, _dtype: torch.dtype, /) -> dict[str, Any]:
         """Write what the checkpoint needs beside the backbone, and return what the manifest says of it."""
         return {}
@@ -80,8 +85,12 @@ class TrainingStep(nn.Module, abc.ABC):
 
     def embed(self, packed: Packed, fixed_vision: bool) -> Float[Tensor, "documents dim"]:
         """Embeddings of documents: the same model and layout, nothing written."""
-        mask = visibility(packed, self.backbone.layout, "latents_only")
+        layout = self.backbone.layout
+        mask = visibility(packed, layout, "latents_only")
         inputs = self.backbone.embed_tokens(packed, self.see(packed, fixed_vision))
+        if layout.is_parted:
+            fixed = layout.dependency == "stop_gradient"
+            return self.backbone.pool(run_apart(self.backbone, packed, inputs, mask, fixed_thoughts=fixed).embed)
         return self.backbone.pool(self.backbone.run(inputs, packed.positions, mask)[:, packed.embed])
 
     def contrast(

@@ -17,7 +17,7 @@ from workbench.models.latent_embedder import LatentEmbedder
 from workbench.models.layout import Layout
 from workbench.models.one_pass import OnePassEmbedder
 from workbench.models.reading import checkpoint_hash, read_hugging_face, weights_hash
-from workbench.models.registries import FAMILIES, FORMATS, Format
+from workbench.models.registries import FAMILIES, FORMATS, Family, Format
 from workbench.models.sequence import LayoutIds
 from workbench.models.writing_embedder import WritingEmbedder
 from workbench.types import Provenance
@@ -80,6 +80,7 @@ class NativeFormat(Format):
                 f"'{path.name}' has {rows} embedding rows, but its tokenizer needs {highest + 1}; "
                 "weights and tokenizer are not from the same checkpoint."
             )
+        _part_tokens(model, family, layout, path, manifest)
         model.set_attn_implementation({"text_config": ATTENTION})
         # Gradients are taken with respect to what the model sees; those of its weights would only cost memory.
         model.requires_grad_(False)
@@ -94,6 +95,20 @@ class NativeFormat(Format):
         if not layout.contexts:
             return OnePassEmbedder(backbone, info)
         return LatentEmbedder(backbone, info)
+
+
+def _part_tokens(model: Any, family: Family, layout: Layout, path: Path, manifest: dict[str, Any]) -> None:
+    """Give a model what its layout's extraction needs, from the folder, in place. Raises BadCheckpoint."""
+    n_layers = len(family.layers(model))
+    if layout.exit_layer >= n_layers:
+        raise BadCheckpoint(
+            f"'{path.name}' reads its thoughts behind layer {layout.exit_layer}, but has {n_layers} layers; exit_layer must be below."
+        )
+    if layout.extraction == "dual_adapter":
+        # Not above: peft takes a second to import, and few models need it.
+        from workbench.models.dual_adapter import load_sets
+
+        load_sets(model, path, manifest.get("adapters"))
 
 
 def _info(path: Path, backbone: Backbone, device: torch.device, dtype: torch.dtype) -> EmbedderInfo:

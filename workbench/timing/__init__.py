@@ -1,0 +1,1 @@
+"""How long embedding takes, recipe by recipe, on one backbone."""
