@@ -100,6 +100,15 @@ def test_settings_of_the_card_train_again(folder: Path, tmp_path: Path) -> None:
     assert read_config(tmp_path / "settings.toml") == TrainConfig()
 
 
+def test_other_rules_for_some_queries_stand_on_the_card(folder: Path) -> None:
+    layout = json.loads((folder / "thinkscope.json").read_text(encoding="utf-8"))["layout"]
+    switch = {"tokens": ["Where", "In"], "attends": {"embed": ["query", "embed"], "words": ["words"]}}
+    change(folder, layout={**layout, "switches": [switch]})
+    write_card(folder, {"test": held("test")})
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert "| instead, where the query holds Where or In | embed to query, embed; words to words |" in text
+
+
 def test_weights_of_others_keep_their_licence(folder: Path) -> None:
     change(folder, steps=10, config={"model": {"backbone": "Qwen/Qwen2-VL-2B-Instruct"}})
     write_card(folder, {"test": held("test")})

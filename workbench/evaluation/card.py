@@ -187,6 +187,9 @@ def _layout(layout: Mapping[str, Any]) -> str:
     }
     if layout.get("exit_layer"):
         rows |= {"layers behind which text is read from the thoughts": str(layout["exit_layer"])}
+    for switch in layout.get("switches", ()):
+        told = "; ".join(f"{segment} to {', '.join(seen)}" for segment, seen in switch["attends"].items())
+        rows[f"instead, where the query holds {' or '.join(switch['tokens'])}"] = told
     if layout.get("decoder", "backbone") != "backbone":
         rows |= {"decoder": layout["decoder"], "what decoded thoughts tell": layout.get("tells", "")}
     return "## Layout\n\n" + _table(("what", "value"), rows.items())

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from workbench.models.layout import Layout
-from workbench.models.sequence import EMBED, THINK, Packed, allowed
+from workbench.models.sequence import EMBED, THINK, Packed, seen_from
 
 
 def visible_thoughts(n_think: int) -> Bool[Tensor, "groups think"]:
@@ -23,8 +23,8 @@ def copies_mask(packed: Packed, layout: Layout) -> Bool[Tensor, "batch 1 copies 
     batch, n_main = main.shape
     groups = visible_thoughts(layout.n_think).to(device)
     n_embed = layout.n_embed
-    table = allowed(layout, "latents_only").to(device)
-    base = table[EMBED][main] & (main != EMBED)
+    embed = slice(packed.embed.start, packed.embed.start + 1)
+    base = seen_from(packed, layout, "latents_only", embed)[:, 0, : packed.embed.stop] & (main != EMBED)
     number = (torch.arange(n_main, device=device) - packed.think.start).clamp(0, layout.n_think - 1)
     chosen = groups[:, number]
     seen = base[:, None, :] & (chosen[None] | (main != THINK)[:, None, :])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
+from torch import Tensor
 
 from workbench.edits import Edit
 from workbench.errors import BadInput
@@ -11,7 +12,7 @@ from workbench.models.continuation import Continuation
 from workbench.models.decoding import score, write
 from workbench.models.editing import Edited
 from workbench.models.passes import Passed
-from workbench.models.sequence import Packed
+from workbench.models.sequence import Packed, shown_to_text
 from workbench.models.thinking_embedder import ThinkingEmbedder, visible
 from workbench.models.thoughts import pieces, to_thought
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
@@ -32,13 +33,17 @@ class LatentEmbedder(ThinkingEmbedder):
 
     def _continuation(self, row: int, encoded: Encoded, passed: Passed, /) -> Continuation:
         packed = passed.packed
-        with_query = self._cached(packed).start == 0
-        begin = packed.embed.stop - len(encoded.tokens.ids) if with_query else 0
+        query, thoughts = self._shown(row, encoded, packed)
+        # Without a rule for the text its columns stand side by side.
+        shown: slice | Tensor = slice(query[0] if query else 0, None)
+        if self._backbone.layout.restricts_text:
+            columns = [*query, *(packed.think.start + k for k in thoughts)]
+            shown = torch.tensor(columns, dtype=torch.long, device=packed.ids.device) - self._cached(packed).start
         return Continuation(
-            keys=tuple(keys[row, :, begin:].clone() for keys in passed.keys[self._read]),
-            values=tuple(values[row, :, begin:].clone() for values in passed.values[self._read]),
-            n_query=encoded.think.start if with_query else 0,
-            n_think=self._backbone.layout.n_think,
+            keys=tuple(keys[row, :, shown].clone() for keys in passed.keys[self._read]),
+            values=tuple(values[row, :, shown].clone() for values in passed.values[self._read]),
+            n_query=len(query),
+            n_think=len(thoughts),
             position=int(packed.positions[0, row, packed.embed.stop - 1]) + 1,
         )
 
@@ -46,9 +51,8 @@ class LatentEmbedder(ThinkingEmbedder):
         self, row: int, place: int, encoded: Encoded, edited: Edited, edit: Edit, /
     ) -> Continuation:
         packed, first = edited.packed, self._cached(edited.packed).start
-        begin = packed.embed.stop - len(encoded.tokens.ids)
-        query = list(range(begin, packed.think.start)) if first == 0 else []
-        seen = visible(edit, packed)
+        query, thoughts = self._shown(row, encoded, packed)
+        seen = [k for k in visible(edit, packed) if k in thoughts]
         tail = packed.embed.stop + place * (packed.embed.stop - packed.think.start)
         columns = torch.tensor([*query, *(tail + k for k in seen)], dtype=torch.long, device=packed.ids.device) - first
         return Continuation(
@@ -58,6 +62,16 @@ class LatentEmbedder(ThinkingEmbedder):
             n_think=len(seen),
             position=int(packed.positions[0, row, packed.embed.stop - 1]) + 1,
         )
+
+    def _shown(self, row: int, encoded: Encoded, packed: Packed) -> tuple[Sequence[int], Sequence[int]]:
+        """Columns of the query, and thoughts from 0, that a written text may see in the widest of its contexts."""
+        layout, with_query = self._backbone.layout, self._cached(packed).start == 0
+        begin = packed.embed.stop - len(encoded.tokens.ids)
+        query, thoughts = range(begin, packed.think.start) if with_query else range(0), range(layout.n_think)
+        if not layout.restricts_text:
+            return query, thoughts
+        may = shown_to_text(packed, layout, "query_and_latents" if with_query else "latents_only")[row].tolist()
+        return [at for at in query if may[at]], [k for k in thoughts if may[packed.think.start + k]]
 
     def decode(
         self,

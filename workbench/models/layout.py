@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from workbench.errors import BadCheckpoint
+from workbench.models.attention_rules import Attends, Switch, check, check_context, check_switch, read_attends
 from workbench.types import Context
 
 Segment = Literal["query", "think", "reasoning", "embed"]
@@ -40,7 +41,7 @@ _LATENT_ORDER: tuple[Segment, ...] = ("query", "think", "embed")
 _WRITTEN_ORDER: tuple[Segment, ...] = ("query", "reasoning", "embed")
 
 
-def _causal() -> Mapping[str, tuple[str, ...]]:
+def _causal() -> Attends:
     return {"query": ("query",), "think": ("query", "think"), "embed": ("query", "think", "embed")}
 
 
@@ -55,8 +56,11 @@ class Layout:
     order: tuple[Segment, ...] = _LATENT_ORDER
     """With `reasoning` in the place of the think tokens the model writes its reasoning as text before it embeds a query;
     documents are embedded without. The text sees, and is seen, as the query is."""
-    attends: Mapping[str, tuple[str, ...]] = field(default_factory=_causal)
-    """For each segment, the segments it may attend to (always causally)."""
+    attends: Attends = field(default_factory=_causal)
+    """For each segment, the segments it may attend to (always causally). Finer rules, for image and words of the query, for
+    single think tokens and for the written text, are told in `attention_rules`."""
+    switches: tuple[Switch, ...] = ()
+    """Other rules for samples whose query holds certain tokens; of several that fit, the first."""
     fill: Fill = "learned"
     extraction: Extraction = "shared"
     exit_layer: int = 0
@@ -81,16 +85,19 @@ class Layout:
             raise BadCheckpoint(
                 f"The layout's order is {self.order}; only query, think, embed is built, and query, reasoning, embed."
             )
-        for segment in _LATENT_ORDER:
-            seen = self.attends.get(segment)
-            if seen is None or not set(seen) <= {"query", "think", "embed"} or segment not in seen:
-                raise BadCheckpoint(
-                    f"The layout's 'attends' of {segment} is {seen}; it must be a list that holds itself."
-                )
-
+        check(self.attends, self.think_tokens)
+        for switch in self.switches:
+            check_switch(switch, self.attends, self.think_tokens)
+        for context in self.contexts:
+            for attends in self.rules:
+                check_context(attends, self.think_tokens, context)
         if self.writes_first and (self.think_tokens or self.decoder == "latent" or not self.is_causal):
             raise BadCheckpoint(
                 "The layout's order has written reasoning, which goes with no think tokens, no latent decoder and causal attention."
+            )
+        if self.decoder == "latent" and self.restricts_text:
+            raise BadCheckpoint(
+                "The layout's decoder is 'latent', which reads every think token; an 'attends' of reasoning goes with none."
             )
         if self.decoder == "latent" and (not self.think_tokens or self.contexts != ("latents_only",)):
             raise BadCheckpoint(
@@ -139,7 +146,18 @@ class Layout:
     @property
     def is_causal(self) -> bool:
         """Whether everything before a position is visible to it, so that no mask is needed."""
-        return {key: set(value) for key, value in self.attends.items()} == {k: set(v) for k, v in _causal().items()}
+        named = {key: set(value) for key, value in self.attends.items()}
+        return not self.switches and named == {key: set(value) for key, value in _causal().items()}
+
+    @property
+    def rules(self) -> tuple[Attends, ...]:
+        """The layout's own rules, then those that hold under each switch."""
+        return (self.attends, *({**self.attends, **switch.attends} for switch in self.switches))
+
+    @property
+    def restricts_text(self) -> bool:
+        """Whether the written text sees less than its context shows."""
+        return any("reasoning" in attends for attends in self.rules)
 
     def to_json(self) -> dict[str, Any]:
         """The layout as JSON values. What only some recipes set is left out where it is not set."""
@@ -149,7 +167,7 @@ class Layout:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Layout":
         """Read a layout. Raises BadCheckpoint naming the key that is missing, unknown or wrong."""
-        if not isinstance(values, Mapping) or not isinstance(values.get("attends", {}), Mapping):
+        if not isinstance(values, Mapping):
             raise BadCheckpoint("The layout, and its 'attends', must be JSON objects.")
         known = {item.name for item in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
@@ -173,11 +191,14 @@ class Layout:
         if strange:
             raise BadCheckpoint(f"The layout names unknown decoder contexts: {', '.join(strange)}.")
         if "attends" in read:
-            read["attends"] = {key: tuple(value) for key, value in read["attends"].items()}
+            read["attends"] = read_attends(read["attends"])
+        if not isinstance(read.get("switches", ()), tuple):
+            raise BadCheckpoint("The layout's switches must be a list.")
+        read["switches"] = tuple(Switch.from_json(switch) for switch in read.get("switches", ()))
         return cls(**read)
 
 
-_LATER: Mapping[str, Any] = {"decoder": "backbone", "tells": "reasoning", "exit_layer": 0}
+_LATER: Mapping[str, Any] = {"switches": (), "decoder": "backbone", "tells": "reasoning", "exit_layer": 0}
 """Fields that came after the first checkpoints, with the values that those have."""
 
 

@@ -4,7 +4,7 @@ Prefixes are padded on the left, texts on the right, so think and embed tokens s
 Masks are built here, once, as explicit booleans; the model is never left to guess one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from workbench.errors import BadCheckpoint
+from workbench.models.attention_rules import columns
 from workbench.models.layout import Layout
 from workbench.models.registries import Prefix
 from workbench.types import Context
 
 PAD, QUERY, THINK, EMBED, TEXT = -1, 0, 1, 2, 3
-SEGMENTS: Mapping[str, int] = {"query": QUERY, "think": THINK, "embed": EMBED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,15 @@ class LayoutIds:
     end: int
     pad: int
     image: int
+    switches: tuple[tuple[int, ...], ...] = ()
+    """For each of the layout's switches, the tokens that turn it on."""
 
     @classmethod
     def find(cls, layout: Layout, tokenizer: Any) -> "LayoutIds":
         """Look the layout's tokens up. Raises BadCheckpoint naming those that the tokenizer lacks."""
         vocabulary = tokenizer.get_vocab()
-        lacking = [name for name in (*layout.special_tokens, "<|image_pad|>") if name not in vocabulary]
+        turning = [name for switch in layout.switches for name in switch.tokens]
+        lacking = [name for name in (*layout.special_tokens, "<|image_pad|>", *turning) if name not in vocabulary]
         if lacking:
             raise BadCheckpoint(
                 f"The tokenizer lacks {len(lacking)} tokens of the layout ({', '.join(lacking[:4])}); "
@@ -49,6 +52,7 @@ class LayoutIds:
             end=vocabulary[layout.decoder_end],
             pad=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else vocabulary[layout.decoder_end],
             image=vocabulary["<|image_pad|>"],
+            switches=tuple(tuple(vocabulary[name] for name in switch.tokens) for switch in layout.switches),
         )
 
 
@@ -59,6 +63,10 @@ class Packed:
     ids: Int[Tensor, "batch seq"]
     positions: Int[Tensor, "3 batch seq"]
     segments: Int[Tensor, "batch seq"]
+    image: Bool[Tensor, "batch seq"]
+    """The query's visual tokens."""
+    rule: Int[Tensor, " batch"]
+    """Which of `Layout.rules` holds for each row."""
     think: slice
     embed: slice
     text: slice
@@ -68,7 +76,9 @@ class Packed:
 
     def to(self, device: torch.device) -> "Packed":
         """The same batch on another device."""
-        move = {name: getattr(self, name).to(device) for name in ("ids", "positions", "segments", "thw")}
+        move = {
+            name: getattr(self, name).to(device) for name in ("ids", "positions", "segments", "image", "rule", "thw")
+        }
         pixels = None if self.pixels is None else self.pixels.to(device)
         return Packed(think=self.think, embed=self.embed, text=self.text, pixels=pixels, **move)
 
@@ -105,6 +115,8 @@ def pack(prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor,
         ids=tokens,
         positions=positions,
         segments=segments,
+        image=(tokens == ids.image) & (segments == QUERY),
+        rule=torch.tensor([_rule(prefix, ids) for prefix in prefixes]),
         think=slice(n_prefix, n_prefix + n_think),
         embed=slice(n_prefix + n_think, n_main),
         text=slice(n_main, n_main + n_text),
@@ -128,18 +140,6 @@ def with_text(prefix: Prefix, text: Int[Tensor, " tokens"], ids: LayoutIds) -> P
     )
 
 
-def allowed(layout: Layout, context: Context) -> Bool[Tensor, "from to"]:
-    """Which segment may look at which: entry [a, b] for QUERY, THINK, EMBED, TEXT and, last, PAD."""
-    table = torch.zeros(5, 5, dtype=torch.bool)
-    for segment, seen in layout.attends.items():
-        for other in seen:
-            table[SEGMENTS[segment], SEGMENTS[other]] = True
-    table[TEXT, [THINK, TEXT]] = True
-    if context == "query_and_latents":
-        table[TEXT, QUERY] = True
-    return table
-
-
 def visibility(
     packed: Packed, layout: Layout, context: Context, limit: Int[Tensor, " batch"] | None = None
 ) -> Bool[Tensor, "batch 1 seq seq"]:
@@ -149,9 +149,8 @@ def visibility(
     in training). Padding sees only itself, so that no row is empty.
     """
     segments = packed.segments
-    table = allowed(layout, context).to(segments.device)
     n = segments.shape[1]
-    mask = table[segments[:, :, None], segments[:, None, :]]
+    mask = seen_from(packed, layout, context, slice(n))
     mask &= torch.ones(n, n, dtype=torch.bool, device=segments.device).tril()
     if limit is not None:
         number = torch.arange(n, device=segments.device) - packed.think.start
@@ -160,3 +159,56 @@ def visibility(
         mask &= ~(reader[:, :, None] & late[:, None, :])
     mask |= torch.eye(n, dtype=torch.bool, device=segments.device)
     return mask[:, None]
+
+
+def seen_from(packed: Packed, layout: Layout, context: Context, rows: slice) -> Bool[Tensor, "batch rows seq"]:
+    """Which columns the layout's rules show to some rows, whatever comes first."""
+    kinds = _kinds(packed, layout)
+    table = _table(layout, context).to(kinds.device)
+    asking, seen = kinds[:, rows, None], kinds[:, None, :]
+    return table[0][asking, seen] if len(table) == 1 else table[packed.rule[:, None, None], asking, seen]
+
+
+def shown_to_text(packed: Packed, layout: Layout, context: Context) -> Bool[Tensor, "batch seq"]:
+    """Which columns a text that is written from the thoughts may see."""
+    table = _table(layout, context).to(packed.rule.device)
+    return table[packed.rule, -2].gather(1, _kinds(packed, layout) % table.shape[-1])
+
+
+def _rule(prefix: Prefix, ids: LayoutIds) -> int:
+    if not ids.switches:
+        return 0
+    held = set(prefix.ids.tolist())
+    return next((number for number, tokens in enumerate(ids.switches, 1) if held & set(tokens)), 0)
+
+
+def _names(layout: Layout) -> tuple[str, ...]:
+    """What the rules tell apart. Padding comes last and has no name."""
+    return ("words", "image", *_thoughts(layout), "embed", "reasoning", "")
+
+
+def _thoughts(layout: Layout) -> tuple[str, ...]:
+    """The think tokens one by one where a rule names one, else all as one: most layouts keep a small table."""
+    named = {name for attends in layout.rules for row, seen in attends.items() for name in (row, *seen)}
+    return layout.think_tokens if named & set(layout.think_tokens) else ("think",)
+
+
+def _kinds(packed: Packed, layout: Layout) -> Int[Tensor, "batch seq"]:
+    """Of each position, the place of its name in `_names`; -1, the last, is padding."""
+    parts = len(_thoughts(layout))
+    # By segment: query (words; an image is the next), think, embed, text, and last padding.
+    place = torch.tensor([0, 2, 2 + parts, 3 + parts, PAD], device=packed.segments.device)
+    kinds = place[packed.segments] + packed.image
+    if parts > 1:
+        kinds[:, packed.think] += torch.arange(parts, device=kinds.device)
+    return kinds
+
+
+def _table(layout: Layout, context: Context) -> Bool[Tensor, "rules from to"]:
+    """For each of the layout's rules, who may look at whom, by place in `_names`."""
+    names, think = _names(layout), _thoughts(layout)
+    tables = []
+    for attends in layout.rules:
+        seen = [columns(attends, row, think, context) for row in names[:-1]]
+        tables.append([[column in row for column in names] for row in (*seen, set())])
+    return torch.tensor(tables)
