@@ -204,4 +204,11 @@ MEASURES: Mapping[str, str] = {
     "text_query": "Share of the samples whose right text the model itself ranks first when it is given the query's text without image.",
     "text_thought": "The same, given the decoded thought as text without image.",
     "text_gain": "Hit@1 of the model given the thought as text less that given the query's text, paired.",
+    "round_trip_hit_at_1": "Hit@1 when the decoded text stands behind the query's words and no thought is seen: reasoning as words "
+    "in the place of latents. The model was not trained to take it so.",
+    "round_trip_agrees": "Share of the samples whose first candidate is then the one that it was with the thoughts.",
+    "round_trip_change": "Its Hit@1 less that with the thoughts, paired.",
+    "round_trip_gain": "Its Hit@1 less that with all thoughts hidden and no text, paired: what the words bring.",
+    "round_trip_other_agrees": "Control: share of the samples whose first candidate stays with another sample's text instead.",
+    "round_trip_other_change": "Control: Hit@1 with another sample's text less that with the thoughts, paired.",
 }

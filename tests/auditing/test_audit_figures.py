@@ -44,6 +44,8 @@ def measured(ranks: dict[str, list[int]], n: int, **more: np.ndarray) -> Measure
         "agree": np.ones((n, K), dtype=np.float32),
         "bm25": np.zeros((n, 3), dtype=np.int32),
         "alone": np.zeros((n, 2), dtype=np.int32),
+        "spoken_rank": np.zeros((n, 2), dtype=np.int32),
+        "spoken_agrees": blank(2),
         "squares": np.zeros((0, LAYERS, 4)),
     }
     return Measured(**(held | more))
@@ -59,6 +61,24 @@ def test_changes_are_paired_and_ranks_that_are_not_known_do_not_count() -> None:
     assert told["rank_moved"] == (pytest.approx(2 / 3), 3)
     assert "log_probability_change" not in told
     assert "toward" not in told
+
+
+def test_a_round_trip_is_set_against_the_thoughts_and_against_nothing() -> None:
+    found = measured(
+        {"none": [1, 1, 1, 2], "hide.all": [1, 2, 2, 2]},
+        4,
+        spoken_rank=np.array([[1, 3], [1, 2], [2, 0], [1, 4]], dtype=np.int32),
+        spoken_agrees=np.array([[1, 0], [1, 0], [0, np.nan], [0, 1]], dtype=np.float32),
+    )
+    told = {name: (one.value, one.n) for name, one in whole_figures(found, PLANNED, 4, 0).items() if "round_trip" in name}
+    assert told == {
+        "round_trip_hit_at_1": (pytest.approx(3 / 4), 4),
+        "round_trip_agrees": (pytest.approx(1 / 2), 4),
+        "round_trip_change": (pytest.approx(0), 4),
+        "round_trip_gain": (pytest.approx(2 / 4), 4),
+        "round_trip_other_agrees": (pytest.approx(1 / 3), 3),
+        "round_trip_other_change": (pytest.approx(-2 / 3), 3),
+    }
 
 
 def test_shares_lost_are_of_hit_at_1_above_chance() -> None:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from comparisons import shorten, write_data
 from PIL import Image
@@ -64,7 +66,8 @@ def test_an_audit_holds_every_figure_with_its_interval(audited: Audit) -> None:
         parts = [getattr(one, f"by_{name}").value for name in ("query", "image", "position", "both")]
         assert sum(parts) == pytest.approx(1)
     assert held["command"].startswith("thinkscope audit ")
-    assert held["not_tested"][0]["what"] == "Round trip"
+    assert "Round trip" not in {one["what"] for one in held["not_tested"]}
+    assert {held["measures"][f"round_trip_{name}"]["n"] for name in ("hit_at_1", "agrees", "change", "other_change")} == {N}
 
 
 def test_the_report_is_one_file_without_scripts(audited: Audit) -> None:
@@ -83,7 +86,6 @@ def test_the_report_is_one_file_without_scripts(audited: Audit) -> None:
 
 
 def test_hiding_in_an_audit_is_the_knockout_of_a_trace(tiny_checkpoint: Path, tiny_model: Any, tmp_path: Path) -> None:
-    import numpy as np
     from safetensors.numpy import load_file
 
     from workbench.auditing.measuring import part_path
@@ -100,6 +102,34 @@ def test_hiding_in_an_audit_is_the_knockout_of_a_trace(tiny_checkpoint: Path, ti
         expected = np.concatenate([trace.knockout, trace.stepwise[:1]]) @ trace.embedding
         columns = [at[name] for name in ("hide.1", "hide.2", "hide.3", "hide.4", "hide.all")]
         assert cosines[row, columns] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_round_trip_is_the_text_behind_the_query_without_thoughts(
+    tiny_checkpoint: Path, tiny_model: Any, tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file
+
+    from workbench.auditing.measuring import part_path
+    from workbench.comparing.question import pose
+    from workbench.comparing.reading import Reading
+    from workbench.stats import rank_of
+
+    run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
+    folders = sorted((tmp_path / "kept").iterdir(), key=lambda one: one.name.startswith("audit-"))
+    reading, held = Reading(folders[0]), load_file(part_path(folders[1], 0))
+    documents, question = reading.documents(), pose("shapes", n=N)
+    for row, asked in enumerate(question.rows[:4]):
+        thought = reading.rows[row].thought
+        assert asked.pair is not None
+        assert thought is not None
+        query = asked.pair.query
+        spoken = replace(query, id="spoken", text=f"{query.text}\n{thought.text}")
+        # Without thoughts by another way: the embedding of a trace that sees none of them.
+        [trace] = tiny_model.trace([tiny_model.prepare(spoken)])
+        cosines = documents @ trace.stepwise[0]
+        assert held["spoken_rank"][row, 0] == rank_of(cosines[None], np.array([asked.target]))[0]
+        own = documents @ reading.embeddings()[row]
+        assert held["spoken_agrees"][row, 0] == (own.argmax() == cosines.argmax())
 
 
 def stop_at(share: float) -> tuple[Progress, Callable[[], bool]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_page import pick, read
 
 pytestmark = pytest.mark.browser
 
@@ -56,8 +57,8 @@ def test_a_checkpoint_is_audited_cancelled_and_gone_on_with(tab: Any, tmp_path: 
 
 def test_explore_tells_what_hiding_each_thought_does(tab: Any) -> None:
     tab.set_default_timeout(LONG)
-    tab.get_by_test_id("example-1").click()
-    tab.get_by_role("button", name="Read the thought").click()
+    pick(tab, 1)
+    read(tab)
     table = tab.get_by_test_id("hidden")
     table.wait_for()
     assert table.locator("tbody tr").count() == 9

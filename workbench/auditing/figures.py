@@ -97,11 +97,27 @@ def whole_figures(measured: Measured, planned: Sequence[Planned], n_candidates: 
         hits = np.where(ranks > 0, ranks == 1, np.nan)
         columns |= {f"{name}_{what}": hits[:, place] for place, what in enumerate(asked)}
         columns[f"{name}_gain"] = hits[:, -1] - hits[:, 0]
+    columns |= _round_trip(measured, places(planned)["hide.all"])
     found = estimates(columns, seed)
     if known.any():
         chance = chance_hit(n_candidates)
         found["chance_hit_at_1"] = Estimate(value=chance, low=chance, high=chance, n=int(known.sum()))
     return found
+
+
+def _round_trip(measured: Measured, hidden: int) -> dict[str, np.ndarray]:
+    """What the decoded text does as words of the query, beside what the thoughts do and what nothing does."""
+    ranks = measured.spoken_rank
+    hits = np.where(ranks > 0, ranks == 1, np.nan)
+    before, without = (np.where(rank > 0, rank == 1, np.nan) for rank in (measured.rank[:, 0], measured.rank[:, hidden]))
+    return {
+        "round_trip_hit_at_1": hits[:, 0],
+        "round_trip_agrees": measured.spoken_agrees[:, 0],
+        "round_trip_change": hits[:, 0] - before,
+        "round_trip_gain": hits[:, 0] - without,
+        "round_trip_other_agrees": measured.spoken_agrees[:, 1],
+        "round_trip_other_change": hits[:, 1] - before,
+    }
 
 
 def chance_hit(n: int) -> float:

@@ -91,10 +91,8 @@ def not_tested(
     tasks: Sequence[TaskFigures],
 ) -> Iterator[NotTested]:
     """What could not be answered, each with its reason."""
-    yield NotTested(
-        what="Round trip",
-        why=f"'{info.name}' takes no reasoning as text, so its decoded thoughts cannot be fed back as explicit reasoning.",
-    )
+    if "round_trip_agrees" not in measures:
+        yield NotTested(what="Round trip", why="There is no decoded thought that could be put behind the query's words.")
     if "hit_at_1" not in measures:
         yield NotTested(what="Ranks", why="No sample has a right candidate that could be ranked.")
     for one in edits:

@@ -25,7 +25,7 @@ from workbench.store import write_bytes_atomic
 from workbench.types import Sample, Trace
 from workbench.words import changed_words
 
-VERSION = 1
+VERSION = 2
 """Raised when parts would come out otherwise."""
 SIZE = 32
 WRITTEN_ROWS = 128
@@ -123,6 +123,7 @@ class _Measurer:
             if self._asked.reading.rows[row].error:
                 continue
             traces = self._edit(row, crossed.get(row), held, place)
+            self._speak(row, traces[0], held, place)
             if self._decoder is not None:
                 self._score(row, traces, held, place)
                 if row < WRITTEN_ROWS:
@@ -236,6 +237,25 @@ class _Measurer:
         best = cosines.max(axis=1)
         held.margin[place, made] = np.where(np.isfinite(best), right - best, np.nan)[made]
 
+    def _speak(self, row: int, own: Trace, held: "_Held", place: int) -> None:
+        """Reasoning as words in the place of latents: the decoded text, and as control another's, is put behind the query's own
+        words, and no thought is seen."""
+        query, target = self._query(row), self._asked.question.rows[row].target
+        other = int(self._asked.partners.random[row])
+        for column, source in enumerate((row, other)):
+            thought = self._asked.reading.rows[source].thought if source >= 0 else None
+            if thought is None or not thought.text.strip():
+                continue
+            spoken = replace(query, id=f"{query.id}/spoken-{column}", text=f"{query.text}\n{thought.text}".strip())
+            encoded = self._model.prepare(spoken)
+            [[trace]] = self._editable.edit([encoded], [[Edit(hidden=tuple(range(self._model.info.n_think)))]])
+            cosines = np.stack([own.embedding, trace.embedding]) @ self._documents.T
+            cosines[:, self._unranked] = -np.inf
+            first = cosines.argmax(axis=1)
+            held.spoken_agrees[place, column] = first[0] == first[1]
+            if target is not None and not self._unranked[target]:
+                held.spoken_rank[place, column] = rank_of(cosines[1:], np.array([target]))[0]
+
     def _score(self, row: int, traces: Sequence[Trace], held: "_Held", place: int) -> None:
         assert self._decoder is not None
         rows = self._asked.reading.rows
@@ -332,6 +352,8 @@ class _Held:
         self.agree = blank(n, n_think)
         self.bm25 = np.full((n, 3), UNKNOWN, dtype=np.int32)
         self.alone = np.full((n, 2), UNKNOWN, dtype=np.int32)
+        self.spoken_rank = np.full((n, 2), UNKNOWN, dtype=np.int32)
+        self.spoken_agrees = blank(n, 2)
         self.squares = np.zeros((0, 0, 4))
 
     def arrays(self) -> dict[str, np.ndarray]:

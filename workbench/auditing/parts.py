@@ -32,6 +32,11 @@ class Measured:
     """Rank among the candidates that are texts, given query, thought, both."""
     alone: Int[np.ndarray, "rows 2"]
     """The same for the model given query or thought as text."""
+    spoken_rank: Int[np.ndarray, "rows 2"]
+    """Rank of the right candidate when the decoded text stands behind the query's words, own and another's, and no thought is
+    seen."""
+    spoken_agrees: Float[np.ndarray, "rows 2"]
+    """Whether the first candidate is then the one of the unedited sample."""
     squares: Float[np.ndarray, "squares layers 4"]
     """As `crossing.sums_of_squares`."""
 

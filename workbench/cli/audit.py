@@ -120,8 +120,8 @@ def _show(audit: Any) -> None:
     if audit.budget is not None and audit.budget.hit_at_1:
         rows = [(str(k), _figure(one)) for k, one in enumerate(audit.budget.hit_at_1)]
         write("\n" + table(rows, head=("thoughts seen", "Hit@1")))
-    told = [f"- {plain(one.what)}: {plain(one.why)}" for one in audit.not_tested]
-    write("\nNot tested\n" + "\n".join(told))
+    if audit.not_tested:
+        write("\nNot tested\n" + "\n".join(f"- {plain(one.what)}: {plain(one.why)}" for one in audit.not_tested))
     if audit.notes:
         write("\n" + "\n".join(f"- {plain(note)}" for note in audit.notes))
     write(f"\n{plain(audit.command)}")
