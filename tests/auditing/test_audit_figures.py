@@ -70,7 +70,9 @@ def test_a_round_trip_is_set_against_the_thoughts_and_against_nothing() -> None:
         spoken_rank=np.array([[1, 3], [1, 2], [2, 0], [1, 4]], dtype=np.int32),
         spoken_agrees=np.array([[1, 0], [1, 0], [0, np.nan], [0, 1]], dtype=np.float32),
     )
-    told = {name: (one.value, one.n) for name, one in whole_figures(found, PLANNED, 4, 0).items() if "round_trip" in name}
+    told = {
+        name: (one.value, one.n) for name, one in whole_figures(found, PLANNED, 4, 0).items() if "round_trip" in name
+    }
     assert told == {
         "round_trip_hit_at_1": (pytest.approx(3 / 4), 4),
         "round_trip_agrees": (pytest.approx(1 / 2), 4),

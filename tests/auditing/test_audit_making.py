@@ -67,7 +67,9 @@ def test_an_audit_holds_every_figure_with_its_interval(audited: Audit) -> None:
         assert sum(parts) == pytest.approx(1)
     assert held["command"].startswith("thinkscope audit ")
     assert "Round trip" not in {one["what"] for one in held["not_tested"]}
-    assert {held["measures"][f"round_trip_{name}"]["n"] for name in ("hit_at_1", "agrees", "change", "other_change")} == {N}
+    assert {
+        held["measures"][f"round_trip_{name}"]["n"] for name in ("hit_at_1", "agrees", "change", "other_change")
+    } == {N}
 
 
 def test_the_report_is_one_file_without_scripts(audited: Audit) -> None:

@@ -109,7 +109,9 @@ def _round_trip(measured: Measured, hidden: int) -> dict[str, np.ndarray]:
     """What the decoded text does as words of the query, beside what the thoughts do and what nothing does."""
     ranks = measured.spoken_rank
     hits = np.where(ranks > 0, ranks == 1, np.nan)
-    before, without = (np.where(rank > 0, rank == 1, np.nan) for rank in (measured.rank[:, 0], measured.rank[:, hidden]))
+    before, without = (
+        np.where(rank > 0, rank == 1, np.nan) for rank in (measured.rank[:, 0], measured.rank[:, hidden])
+    )
     return {
         "round_trip_hit_at_1": hits[:, 0],
         "round_trip_agrees": measured.spoken_agrees[:, 0],

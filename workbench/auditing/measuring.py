@@ -238,8 +238,10 @@ class _Measurer:
         held.margin[place, made] = np.where(np.isfinite(best), right - best, np.nan)[made]
 
     def _speak(self, row: int, own: Trace, held: "_Held", place: int) -> None:
-        """Reasoning as words in the place of latents: the decoded text, and as control another's, is put behind the query's own
-        words, and no thought is seen."""
+        """The round trip: reasoning as words in the place of latents.
+
+        The decoded text, and as control another's, is put behind the query's own words, and no thought is seen.
+        """
         query, target = self._query(row), self._asked.question.rows[row].target
         other = int(self._asked.partners.random[row])
         for column, source in enumerate((row, other)):
