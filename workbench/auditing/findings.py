@@ -92,9 +92,7 @@ def not_tested(
 ) -> Iterator[NotTested]:
     """What could not be answered, each with its reason."""
     if "round_trip_agrees" not in measures:
-        yield NotTested(
-            what="Round trip", why="There is no decoded thought that could be put behind the query's words."
-        )
+        yield NotTested(what="Round trip", why="It needs a decoded thought, and candidates to rank.")
     if "hit_at_1" not in measures:
         yield NotTested(what="Ranks", why="No sample has a right candidate that could be ranked.")
     for one in edits:

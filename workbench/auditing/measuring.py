@@ -242,6 +242,8 @@ class _Measurer:
 
         The decoded text, and as control another's, is put behind the query's own words, and no thought is seen.
         """
+        if self._unranked.all():
+            return  # nothing to rank
         query, target = self._query(row), self._asked.question.rows[row].target
         other = int(self._asked.partners.random[row])
         for column, source in enumerate((row, other)):
