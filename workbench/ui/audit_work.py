@@ -110,12 +110,5 @@ def _make(desk: Desk, order: AuditOrder, progress: Progress, cancelled: Callable
             raise Cancelled("The audit was cancelled; what was measured so far is kept.")
         progress(0.0, "Waiting for somebody who asked the same")
 
-    while True:
-        try:
-            desk.audits.made.get(
-                key, lambda: make_audit(wanted, setup, tell=progress, cancelled=cancelled), waiting=waiting
-            )
-        except Cancelled:
-            waiting()  # It was somebody else who left, unless this raises.
-        else:
-            return key
+    desk.audits.make(key, lambda: make_audit(wanted, setup, tell=progress, cancelled=cancelled), waiting)
+    return key
