@@ -135,3 +135,14 @@ def shorten(monkeypatch: Any, *, candidates: int = 20, tokens: int = 8) -> None:
     monkeypatch.setattr(writing_embedder, "MAX_WRITTEN", tokens)
     for module in (question, shapes):
         monkeypatch.setattr(module, "MIN_CANDIDATES", candidates)
+
+
+def shorten_audit(monkeypatch: Any, *, tokens: int = 4, part: int = 4, fit_rows: int = 24) -> None:
+    """The same for an audit, which also has small parts, so that few rows make several of them."""
+    from workbench.auditing import fitting, making, measuring, parts, texts
+
+    shorten(monkeypatch, tokens=tokens)
+    monkeypatch.setattr(texts, "MAX_TOKENS", tokens)
+    monkeypatch.setattr(fitting, "ROWS", fit_rows)
+    for module in (fitting, making, measuring, parts):
+        monkeypatch.setattr(module, "SIZE", part)

@@ -142,7 +142,9 @@ class PlantedModel(Embedder, DecodesThoughts, ReadsVocabulary, ComposesVision):
             blank = np.zeros((len(ids), len(VOCABULARY)), dtype=np.float32)
             logits = np.concatenate([trace.latents[-1], blank])[: len(ids)]
             logs = _log_softmax(logits)[range(len(ids)), ids]
-            scores.append(TextScore(tokens=tuple(VOCABULARY[i] for i in ids), log_probabilities=tuple(logs.tolist())))
+            first = tuple(bool(best == i) for best, i in zip(logits.argmax(axis=-1), ids, strict=True))
+            tokens = tuple(VOCABULARY[i] for i in ids)
+            scores.append(TextScore(tokens=tokens, log_probabilities=tuple(logs.tolist()), likeliest=first))
         return scores
 
     def through_vision(self, encoded: Encoded, rows: np.ndarray) -> np.ndarray:

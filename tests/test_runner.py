@@ -120,7 +120,9 @@ class Fake(Embedder, DecodesThoughts):
     def score(
         self, traces: Sequence[Trace], texts: Sequence[str], *, context: Any = None, thoughts_from: Any = None
     ) -> list[TextScore]:
-        return [TextScore(tokens=(text, "<end>"), log_probabilities=(-1.0, 0.0)) for text in texts]
+        return [
+            TextScore(tokens=(text, "<end>"), log_probabilities=(-1.0, 0.0), likeliest=(False, True)) for text in texts
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

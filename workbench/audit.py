@@ -67,17 +67,27 @@ class TaskFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """An adaptive budget at one threshold, fitted on one half of the samples and measured on the other, both ways."""
+    """An adaptive budget: think on until the next thought hardly moves the embedding."""
 
     tolerance: float
-    """Hit@1 that it may lose on the half on which its threshold is chosen."""
+    """Hit@1 that it may lose on the rows on which its threshold is chosen; none of them is measured."""
     thresholds: tuple[float, ...]
-    """Cosine of one truncated embedding with the next from which on it stops; one for each half."""
+    """Cosine of one truncated embedding with the next from which on it stops; two where each half is chosen on the other."""
     hit_at_1: Estimate
     hit_change: Estimate
     """Paired, against all thoughts."""
     thoughts: Estimate
     """Thoughts that it takes of the K."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyPoint:
+    """Hit@1 of the adaptive budget at one threshold: a point of its curve against thoughts taken."""
+
+    quantile: float
+    """The threshold: this quantile of the cosines on the rows that thresholds are chosen on; at 1 it never stops."""
+    hit_at_1: Estimate
+    thoughts: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +98,14 @@ class Budget:
     """With the first 0 ... K thoughts."""
     enough: int | None
     """The fewest thoughts whose Hit@1 is, with its paired interval, within 0.01 below that of all; None: not even K - 1."""
+    fitted_on: str
+    """Split on which the policies' thresholds are chosen; empty: on one half of the audited samples, measured on the other,
+    both ways."""
+    n_fitted: int
+    """Ranked rows of it."""
     policies: tuple[Policy, ...]
+    points: tuple[PolicyPoint, ...]
+    """From the lowest threshold to the highest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +206,7 @@ MEASURES: Mapping[str, str] = {
     "log_probability_change": "Change of the mean log-probability (nats per token) of the sample's own decoded thought.",
     "toward": "Cosine with the embedding of the sample that the thoughts come from, less that before the edit.",
     "follows": "Share of the samples whose decoder finds the other sample's text likelier per token than the own.",
+    "text_kept": "Share of the samples that write the own decoded thought under the edit too, word for word.",
     "words_changed": "Share of the words that differ between the own decoded thought and the one written under the edit.",
     "fluency": "Mean log-probability (nats per token) of the text written under the edit, in the decoder's own eyes.",
     "ndcg_at_10": "nDCG@10, unedited: 1 / log2(1 + rank) of the right candidate, 0 beyond rank 10.",

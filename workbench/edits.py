@@ -39,6 +39,11 @@ class Edit:
     positions: tuple[int, ...] = ()
     """Positions of the query that embed tokens do not see: the control that hides as many positions which are no thoughts."""
 
+    @property
+    def reaches_decoder(self) -> bool:
+        """Whether what a decoder reads of the thoughts may be changed; where not, it says what it says without the edit."""
+        return self.states is not None or bool(self.hidden) or any(reader == "think" for reader, _ in self.blocked)
+
     def __post_init__(self) -> None:
         if (self.states is None) != (self.replaced is None):
             raise ValueError("states and the steps at which they are put in go together")

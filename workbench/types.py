@@ -167,6 +167,9 @@ class TextScore:
 
     tokens: tuple[str, ...]
     log_probabilities: tuple[float, ...]
+    likeliest: tuple[bool, ...]
+    """Whether the decoder, after the tokens before, finds this one likeliest: greedy writing gives the text where it finds so
+    of all."""
 
     @property
     def total(self) -> float:

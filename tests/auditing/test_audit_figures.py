@@ -8,13 +8,14 @@ import pytest
 from comparisons import write_data
 
 from workbench.auditing.bm25 import Bm25
-from workbench.auditing.budgets import curve, find_budget, fit_policy, stops
+from workbench.auditing.budgets import curve, find_budget, find_folds, fit_policy, stops
 from workbench.auditing.crossing import Square, crossed_sample, sums_of_squares
 from workbench.auditing.figures import chance_hit, edit_figures, shares, whole_figures
-from workbench.auditing.measuring import WRITTEN, scored, truncations
+from workbench.auditing.fitting import Fit
 from workbench.auditing.partners import find_partners
 from workbench.auditing.parts import Measured
-from workbench.auditing.planned import Materials, make_edit, make_noise, places, plan
+from workbench.auditing.planned import Materials, make_edit, make_noise, places, plan, truncations
+from workbench.auditing.texts import WRITTEN
 from workbench.comparing.question import pose
 
 K, LAYERS, WIDTH = 3, 2, 5
@@ -31,14 +32,15 @@ def measured(ranks: dict[str, list[int]], n: int, **more: np.ndarray) -> Measure
     def blank(columns: int) -> np.ndarray:
         return np.full((n, columns), np.nan, dtype=np.float32)
 
-    edits, score, written = len(PLANNED), len(scored(PLANNED)), len(WRITTEN)
+    edits, written = len(PLANNED), len(WRITTEN)
     held: dict[str, Any] = {
         "rank": rank,
         "cosine": blank(edits),
         "margin": blank(edits),
         "toward": blank(edits),
-        "own": blank(score),
-        "other": blank(score),
+        "own": blank(edits),
+        "other": blank(edits),
+        "kept": blank(edits),
         "words": blank(written),
         "fluency": blank(written),
         "agree": np.ones((n, K), dtype=np.float32),
@@ -96,9 +98,8 @@ def test_shares_lost_are_of_hit_at_1_above_chance() -> None:
 
 
 def test_texts_depend_where_another_thought_makes_them_less_likely() -> None:
-    own = np.full((30, len(scored(PLANNED))), -1.0, dtype=np.float32)
-    at = {PLANNED[column].name: place for place, column in enumerate(scored(PLANNED))}
-    own[:, at["swap-random.all"]] = -3.0
+    own = np.full((30, len(PLANNED)), -1.0, dtype=np.float32)
+    own[:, AT["swap-random.all"]] = -3.0
     other = np.full_like(own, -4.0)
     bm25 = np.tile(np.array([[2, 1, 1]], dtype=np.int32), (30, 1))
     found = whole_figures(measured({}, 30, own=own, other=other, bm25=bm25), PLANNED, 200, 0)
@@ -115,22 +116,62 @@ def test_the_curve_saturates_where_more_thoughts_change_nothing() -> None:
     assert names == ["hide.all", "truncate.1", "truncate.2", "none"]
     found = measured({"hide.all": [2] * n, "truncate.1": [1, 2] * (n // 2)}, n)
     assert [one.value for one in curve(found, PLANNED, 0)] == [0, 0.5, 1, 1]
-    budget = find_budget(found, PLANNED, 0)
+    budget = find_budget(found, PLANNED, None, 0)
     assert budget is not None
     assert budget.enough == 2
+    assert (budget.fitted_on, budget.n_fitted) == ("", n)
+
+
+def easy_and_hard(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Half of the samples are done after one thought, which their embeddings tell; the others need all."""
+    easy = np.arange(n) % 2 == 0
+    hits = np.stack([np.zeros(n), easy, easy, np.ones(n)], axis=1).astype(float)
+    return hits, np.where(easy[:, None], [[0.1, 1.0, 1.0]], [[0.1, 0.2, 0.3]])
 
 
 def test_the_policy_stops_where_embeddings_agree() -> None:
-    """Half of the samples are done after one thought, which their embeddings tell; the others need all."""
-    n = 80
-    easy = np.arange(n) % 2 == 0
-    hits = np.stack([np.zeros(n), easy, easy, np.ones(n)], axis=1).astype(float)
-    agree = np.where(easy[:, None], [[0.1, 1.0, 1.0]], [[0.1, 0.2, 0.3]])
-    found = fit_policy(hits, agree, 0.0, seed=0)
+    hits, agree = easy_and_hard(80)
+    found = fit_policy(hits, agree, find_folds(hits, agree, None, seed=0), 0.0, seed=0)
+    assert len(found.thresholds) == 2
     assert found.hit_at_1.value == 1
     assert found.thoughts.value == pytest.approx(2.5)
     assert stops(agree[:2], 0.9).tolist() == [2, 3]
     assert stops(agree[:2], 2.0).tolist() == [3, 3]
+
+
+def test_the_policy_is_chosen_on_other_rows_where_there_are_any() -> None:
+    """Those other rows agree before they are right, so that a threshold chosen on them differs from one chosen here."""
+    n = 40
+    hits = np.tile([0.0, 1, 1, 1], (n, 1))
+    found = measured({"hide.all": [2] * n}, n, agree=np.tile(np.array([[0.1, 0.6, 0.6]], dtype=np.float32), (n, 1)))
+    late = np.tile([0.0, 0, 0, 1], (n, 1))
+    other = Fit(split="validation", hits=late, agree=np.tile([[0.1, 0.6, 0.6]], (n, 1)))
+    budget = find_budget(found, PLANNED, other, 0)
+    assert budget is not None
+    assert (budget.fitted_on, budget.n_fitted) == ("validation", n)
+    assert budget.policies[0].thresholds == (2.0,)
+    assert budget.policies[0].thoughts.value == K
+    own = find_budget(found, PLANNED, None, 0)
+    assert own is not None
+    assert own.policies[0].thoughts.value == 1
+    assert fit_policy(hits, other.agree, find_folds(hits, other.agree, other, 0), 1.0, 0).thoughts.value == 1
+    few = Fit(split="validation", hits=late[:3], agree=other.agree[:3])
+    fallen_back = find_budget(found, PLANNED, few, 0)
+    assert fallen_back is not None
+    assert fallen_back.fitted_on == ""
+
+
+def test_the_curve_of_the_policy_goes_from_one_thought_to_all() -> None:
+    n = 80
+    hits, agree = easy_and_hard(n)
+    ranks = {name: (2 - hits[:, k]).astype(int).tolist() for k, name in enumerate(truncations(K))}
+    budget = find_budget(measured(ranks, n, agree=agree.astype(np.float32)), PLANNED, None, 0)
+    assert budget is not None
+    told = [(one.thoughts.value, one.hit_at_1.value) for one in budget.points]
+    assert told[0] == (1, 0.5)
+    assert (2.5, 1) in told
+    assert told[-1] == (K, 1)
+    assert [one.quantile for one in budget.points] == sorted(one.quantile for one in budget.points)
 
 
 def test_bm25_equals_the_formula_by_hand() -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from comparisons import shorten, write_data
+from comparisons import shorten_audit, write_data
 from PIL import Image
 
 from workbench.audit import MEASURES, Audit
-from workbench.auditing import measuring, run_audit
+from workbench.auditing import run_audit
 from workbench.auditing.document import schema
+from workbench.comparing.reading import ABOUT, Reading
+from workbench.edits import Edit
 from workbench.errors import BadCheckpoint, BadInput, Cancelled, UnknownName, Unsupported
 from workbench.render.audit_html import audit_html
 from workbench.stages import Progress
@@ -24,12 +26,7 @@ N = 6
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten(monkeypatch, tokens=4)
-    monkeypatch.setattr(measuring, "MAX_TOKENS", 4)
-    monkeypatch.setattr(measuring, "SIZE", 4)
-    from workbench.auditing import making
-
-    monkeypatch.setattr(making, "SIZE", 4)
+    shorten_audit(monkeypatch)
 
 
 @pytest.fixture
@@ -87,17 +84,24 @@ def test_the_report_is_one_file_without_scripts(audited: Audit) -> None:
     assert audited.verdict.sentence.split(":")[0] in page
 
 
+def opened(kept: Path) -> tuple[Reading, Path]:
+    """The reading of an audit, and the folder of what was edited."""
+    [edited] = kept.glob("audit-*")
+    [reading] = [one for one in kept.iterdir() if (one / ABOUT).is_file()]
+    return Reading(reading), edited
+
+
 def test_hiding_in_an_audit_is_the_knockout_of_a_trace(tiny_checkpoint: Path, tiny_model: Any, tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 
-    from workbench.auditing.measuring import part_path
+    from workbench.auditing.parts import part_path
     from workbench.auditing.planned import places, plan
     from workbench.comparing.question import pose
 
     run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
     [folder] = (tmp_path / "kept").glob("audit-*")
     at = places(plan(4, 3))
-    cosines = load_file(part_path(folder, 1))["cosine"]
+    cosines = load_file(part_path(folder, "audit", 1))["cosine"]
     for row, asked in enumerate(pose("shapes", n=N).rows[4:]):
         assert asked.pair is not None
         [trace] = tiny_model.trace([tiny_model.prepare(asked.pair.query)])
@@ -111,14 +115,13 @@ def test_a_round_trip_is_the_text_behind_the_query_without_thoughts(
 ) -> None:
     from safetensors.numpy import load_file
 
-    from workbench.auditing.measuring import part_path
+    from workbench.auditing.parts import part_path
     from workbench.comparing.question import pose
-    from workbench.comparing.reading import Reading
     from workbench.stats import rank_of
 
     run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
-    folders = sorted((tmp_path / "kept").iterdir(), key=lambda one: one.name.startswith("audit-"))
-    reading, held = Reading(folders[0]), load_file(part_path(folders[1], 0))
+    reading, edited = opened(tmp_path / "kept")
+    held = load_file(part_path(edited, "audit", 0))
     documents, question = reading.documents(), pose("shapes", n=N)
     for row, asked in enumerate(question.rows[:4]):
         thought = reading.rows[row].thought
@@ -134,6 +137,104 @@ def test_a_round_trip_is_the_text_behind_the_query_without_thoughts(
         assert held["spoken_agrees"][row, 0] == (own.argmax() == cosines.argmax())
 
 
+def test_texts_are_scored_under_every_edit_and_kept_where_the_model_writes_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.numpy import load_file
+
+    from workbench.assets import resolve_checkpoint
+    from workbench.auditing.parts import part_path
+    from workbench.auditing.planned import places, plan
+    from workbench.comparing.question import pose
+    from workbench.models.checkpoint import load_checkpoint
+
+    shorten_audit(monkeypatch, tokens=16)
+    path = resolve_checkpoint("tte-flash-early")
+    model: Any = load_checkpoint(path, device="cpu")
+    n = 3
+    run_audit(path, "shapes", split="test", n=n, kept=tmp_path / "kept")
+    reading, edited = opened(tmp_path / "kept")
+    held, planned = load_file(part_path(edited, "audit", 0)), plan(model.info.n_think, model.info.n_layers)
+    at = places(planned)
+    for name in ("own", "kept"):
+        missing = np.isnan(held[name]) & np.isfinite(held["cosine"])
+        assert {planned[column].name for column in np.flatnonzero(missing.any(axis=0))} <= {"hide.all"}
+    for unseen in ("block.embed-think", "block.embed-query", "control.1", "control.all"):
+        assert (held["own"][:, at[unseen]] == held["own"][:, 0]).all()
+    edits = {"none": Edit()} | {f"hide.{k + 1}": Edit(hidden=(k,)) for k in range(model.info.n_think)}
+    edits["truncate.1"] = Edit(hidden=tuple(range(1, model.info.n_think)))
+    kept = []
+    for row, asked in enumerate(pose("shapes", n=n).rows):
+        thought = reading.rows[row].thought
+        assert asked.pair is not None
+        assert thought is not None
+        [traces] = model.edit([model.prepare(asked.pair.query)], [list(edits.values())])
+        scores = model.score(traces, [thought.text] * len(edits))
+        written = model.decode(traces, max_tokens=16)
+        for name, score, text in zip(edits, scores, written, strict=True):
+            mean = score.total / len(score.log_probabilities)
+            assert held["own"][row, at[name]] == pytest.approx(mean, abs=1e-5)
+            assert held["kept"][row, at[name]] == (text.text == thought.text)
+            kept.append(text.text == thought.text)
+    assert any(kept)
+    assert not all(kept)
+
+
+def test_a_text_that_is_cut_otherwise_than_it_was_written_is_not_said_to_stay(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """A random model writes half characters, which no text can give back."""
+    from safetensors.numpy import load_file
+
+    from workbench.auditing.parts import part_path
+
+    run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
+    reading, edited = opened(tmp_path / "kept")
+    kept = load_file(part_path(edited, "audit", 0))["kept"]
+    for row, one in enumerate(reading.rows[:4]):
+        assert one.thought is not None
+        assert np.isnan(kept[row, 0]) == ("\N{REPLACEMENT CHARACTER}" in one.thought.text)
+    assert np.isnan(kept[:, 0]).any()
+
+
+def test_the_policy_is_chosen_on_the_validation_split(tiny_checkpoint: Path, tiny_model: Any, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    from workbench.auditing.parts import part_path
+    from workbench.comparing.question import pose
+    from workbench.stats import rank_of
+
+    audit = run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
+    assert audit.budget is not None
+    assert (audit.budget.fitted_on, audit.budget.n_fitted) == ("validation", 24)
+    assert len(audit.budget.policies[0].thresholds) == 1
+    assert not any("chosen on one half" in note for note in audit.notes)
+    [folder] = (tmp_path / "kept").glob("fit-*")
+    held = load_file(part_path(folder, "fit", 0))
+    question = pose("shapes", split="validation", n=24)
+    documents = tiny_model.embed([tiny_model.prepare(one) for one in question.documents])
+    for row, asked in enumerate(question.rows[:4]):
+        assert asked.pair is not None
+        [trace] = tiny_model.trace([tiny_model.prepare(asked.pair.query)])
+        steps = np.concatenate([trace.stepwise, trace.embedding[None]])[: tiny_model.info.n_think + 1]
+        ranks = rank_of(steps @ documents.T, np.full(len(steps), asked.target))
+        assert held["rank"][row].tolist() == ranks.tolist()
+        assert held["agree"][row] == pytest.approx((steps[1:] * steps[:-1]).sum(axis=1), abs=1e-5)
+
+
+def test_without_another_split_the_policy_is_chosen_on_halves_and_that_is_told(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    words = [f"{one} square {side}" for one in ("red", "blue") for side in ("left", "right")]
+    data = write_data(tmp_path / "data", words * 6)
+    audit = run_audit(tiny_checkpoint, str(data), split="test", n=24, kept=tmp_path / "kept")
+    assert audit.budget is not None
+    assert audit.budget.fitted_on == ""
+    assert any("chosen on one half" in note and "0 rows that are not audited" in note for note in audit.notes)
+    same = run_audit(tiny_checkpoint, "shapes", split="test", n=N, fit_split="test", kept=tmp_path / "kept")
+    assert any("is the one that is audited" in note for note in same.notes)
+
+
 def stop_at(share: float) -> tuple[Progress, Callable[[], bool]]:
     reached: list[float] = [0.0]
 
@@ -145,7 +246,7 @@ def stop_at(share: float) -> tuple[Progress, Callable[[], bool]]:
 
 def test_an_audit_that_was_stopped_goes_on(tiny_checkpoint: Path, tmp_path: Path, audited: Audit) -> None:
     kept = tmp_path / "other"
-    tell, cancelled = stop_at(0.75)
+    tell, cancelled = stop_at(0.72)
     with pytest.raises(Cancelled, match="kept"):
         run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=kept, tell=tell, cancelled=cancelled)
     [folder] = kept.glob("audit-*")

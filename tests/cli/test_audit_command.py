@@ -4,24 +4,26 @@ import json
 from pathlib import Path
 
 import pytest
-from comparisons import shorten
+from comparisons import shorten_audit
 
-from workbench.auditing import making, measuring
+from workbench.auditing import making
 from workbench.cli import main
 
 
 def test_a_checkpoint_becomes_a_report(
     tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorten(monkeypatch, tokens=4)
-    monkeypatch.setattr(measuring, "MAX_TOKENS", 4)
+    shorten_audit(monkeypatch)
     out, kept = tmp_path / "report.json", tmp_path / "kept"
     line = ["audit", str(tiny_checkpoint), "--data", "shapes", "--n", "4", "--keep", str(kept), "--device", "cpu"]
+    line += ["--fit-split", "train"]
     assert main([*line, "--out", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(out.read_text()) | {"seconds": printed["seconds"]}
     assert printed["schema"] == "thinkscope.audit"
     assert printed["verdict"]["kind"] == "inconclusive"
+    assert printed["budget"]["fitted_on"] == "train"
+    assert "--fit-split train" in printed["command"]
     assert printed["evidence"]["strength"] == "weak"
     assert set(printed["measures"]["hit_at_1"]) == {"value", "low", "high", "n"}
 

@@ -1,5 +1,7 @@
 """Decoding planted thoughts: texts, probabilities and dependence are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted import STRENGTH, VOCABULARY, PlantedModel, planted_sample, planted_trace
@@ -91,10 +93,7 @@ def test_writing_and_reading_agree_and_a_gap_is_told() -> None:
     class Disagreeing(PlantedModel):
         def score(self, *given: object, **options: object) -> list[TextScore]:
             scores = super().score(*given, **options)
-            return [
-                TextScore(tokens=score.tokens, log_probabilities=tuple(p - 1 for p in score.log_probabilities))
-                for score in scores
-            ]
+            return [replace(score, log_probabilities=tuple(p - 1 for p in score.log_probabilities)) for score in scores]
 
     subject = Subject(trace=planted_trace(planted_sample()), others=(planted_trace(planted_sample((" blue",))),))
     gap = check(Decode().measure(subject, Disagreeing()), "score agrees with decoding")

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from workbench.audit import EditFigures
-from workbench.auditing.measuring import WRITTEN, scored
 from workbench.auditing.parts import Measured
 from workbench.auditing.planned import Planned, places
+from workbench.auditing.texts import WRITTEN
 from workbench.comparison import Estimate
 from workbench.stats import column_intervals, ndcg_of_rank
 
@@ -29,18 +29,17 @@ def estimates(columns: Mapping[str, Float[np.ndarray, " rows"]], seed: int) -> d
 
 def edit_figures(measured: Measured, planned: Sequence[Planned], seed: int) -> tuple[EditFigures, ...]:
     """What each edit does."""
-    at_scored = {column: place for place, column in enumerate(scored(planned))}
     at_written = {places(planned)[name]: place for place, name in enumerate(WRITTEN)}
     columns: dict[str, np.ndarray] = {}
     for column, one in enumerate(planned):
         found = _ranking(measured, column)
         if one.kind.startswith("swap") or one.kind == "patch":
             found["toward"] = measured.toward[:, column]
-        if (place := at_scored.get(column)) is not None:
-            found["log_probability_change"] = measured.own[:, place] - measured.own[:, 0]
-            if one.kind in ("swap-random", "patch"):
-                follows = measured.other[:, place] - measured.own[:, place]
-                found["follows"] = np.where(np.isfinite(follows), follows > 0, np.nan)
+        found["log_probability_change"] = measured.own[:, column] - measured.own[:, 0]
+        found["text_kept"] = measured.kept[:, column]
+        if one.kind in ("swap-random", "patch"):
+            follows = measured.other[:, column] - measured.own[:, column]
+            found["follows"] = np.where(np.isfinite(follows), follows > 0, np.nan)
         if (place := at_written.get(column)) is not None:
             found["words_changed"], found["fluency"] = measured.words[:, place], measured.fluency[:, place]
         columns |= {f"{column} {name}": values for name, values in found.items()}
@@ -86,8 +85,7 @@ def whole_figures(measured: Measured, planned: Sequence[Planned], n_candidates: 
     known = measured.rank[:, 0] > 0
     base = np.where(known, ndcg_of_rank(measured.rank[:, 0]), np.nan)
     columns = {"hit_at_1": np.where(known, measured.rank[:, 0] == 1, np.nan), "ndcg_at_10": base}
-    at = {planned[column].name: place for place, column in enumerate(scored(planned))}
-    own = measured.own
+    at, own = places(planned), measured.own
     columns["own_log_probability"] = own[:, 0]
     columns["thought_dependence"] = own[:, 0] - own[:, at["swap-random.all"]]
     columns["image_dependence"] = own[:, 0] - own[:, at["swap-image.all"]]

@@ -13,11 +13,14 @@ from workbench.audit import Audit, Audited
 from workbench.auditing.budgets import find_budget
 from workbench.auditing.figures import edit_figures, shares, whole_figures
 from workbench.auditing.findings import find, not_tested, task_figures
+from workbench.auditing.fitting import KIND as FIT
+from workbench.auditing.fitting import LEAST, Fit, gather_fit, measure_fit, pose_fit
 from workbench.auditing.geometry import find_geometry
-from workbench.auditing.measuring import SIZE, VERSION, WRITTEN_ROWS, Asked, measure, part_path
+from workbench.auditing.measuring import VERSION, Asked, measure
 from workbench.auditing.partners import find_partners
-from workbench.auditing.parts import gather
+from workbench.auditing.parts import SIZE, gather, is_complete
 from workbench.auditing.planned import plan
+from workbench.auditing.texts import WRITTEN_ROWS
 from workbench.auditing.verdict import judge, thresholds_json
 from workbench.comparing.kept import Kept
 from workbench.comparing.making import Chosen, Setup, is_memory
@@ -32,8 +35,9 @@ from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.stages import Progress, part_of, quiet
 
 DEFAULT_N = 500
-_READ, _EDITED = 0.35, 0.95
-"""Share of the progress that is behind when the model has read, and when it has edited."""
+FIT_SPLIT = "validation"
+_READ, _FITTED, _EDITED = 0.3, 0.35, 0.95
+"""Share of the progress that is behind when the model has read, has truncated the rows to fit on, and has edited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +47,15 @@ class Wanted:
     chosen: Chosen
     question: Question
     seed: int
+    fit_split: str
+    """Split on which the adaptive policy is fitted."""
+    fit: Question | None
+    """What is read of it; None where it cannot serve."""
+    unfit: str
+    """Why it cannot."""
 
 
-def ask(checkpoint: Path | str, data: str, *, split: str, n: int, seed: int) -> Wanted:
+def ask(checkpoint: Path | str, data: str, *, split: str, n: int, seed: int, fit_split: str = FIT_SPLIT) -> Wanted:
     """Find checkpoint and data. Raises BadInput or BadCheckpoint with one sentence."""
     if not 0 <= seed < 2**31:
         raise BadInput(f"The seed is {seed}, but must be a whole number from 0 to 2,147,483,647.")
@@ -54,7 +64,9 @@ def ask(checkpoint: Path | str, data: str, *, split: str, n: int, seed: int) -> 
     path = resolve_checkpoint(str(checkpoint))
     check_folder(path)
     chosen = Chosen(path=path, name=read_card(path).name, sha256=checkpoint_hash(path))
-    return Wanted(chosen=chosen, question=pose(data, split=split, n=n), seed=seed)
+    question = pose(data, split=split, n=n)
+    fit, unfit = pose_fit(data, fit_split, question)
+    return Wanted(chosen=chosen, question=question, seed=seed, fit_split=fit_split, fit=fit, unfit=unfit)
 
 
 def run_audit(
@@ -64,6 +76,7 @@ def run_audit(
     split: str,
     n: int,
     seed: int = 0,
+    fit_split: str = FIT_SPLIT,
     kept: Path | None = None,
     tell: Progress = quiet,
     cancelled: Callable[[], bool] = lambda: False,
@@ -79,6 +92,8 @@ def run_audit(
         split: part of the data.
         n: rows, bad ones included.
         seed: of partners, noise and intervals.
+        fit_split: part of the data on which the adaptive policy's threshold is chosen; where it cannot serve, halves of the
+            audited rows do, and the audit says so.
         kept: folder in which readings are kept; None: the user's cache.
         tell: told the share done.
         cancelled: asked before each sample.
@@ -90,9 +105,8 @@ def run_audit(
         OutOfMemory: when the model does not fit; complete parts stay.
         Cancelled: when `cancelled` said so; complete parts stay.
     """
-    return make_audit(
-        ask(checkpoint, data, split=split, n=n, seed=seed), Setup(kept=Kept(kept)), tell=tell, cancelled=cancelled
-    )
+    wanted = ask(checkpoint, data, split=split, n=n, seed=seed, fit_split=fit_split)
+    return make_audit(wanted, Setup(kept=Kept(kept)), tell=tell, cancelled=cancelled)
 
 
 def make_audit(
@@ -100,35 +114,58 @@ def make_audit(
 ) -> Audit:
     """As `run_audit`, of what was asked for."""
     begin = time.perf_counter()
-    question, chosen = wanted.question, wanted.chosen
-    reading_key = setup.key(question, chosen)
-    folder = setup.kept.open(reading_key)
-    key = hashlib.sha256(json.dumps([VERSION, reading_key, wanted.seed]).encode()).hexdigest()[:32]
-    own = setup.kept.open(f"audit-{key}")
+    folders = _open(wanted, setup)
     try:
-        reading = _measure(wanted, setup, folder, own, tell, cancelled)
+        reading = _measure(wanted, setup, folders, tell, cancelled)
     except Exception as error:
         if not is_memory(error):
             raise
         raise OutOfMemory(
-            f"Memory ran out while '{chosen.name}' was audited. What was measured before is kept in {setup.kept.root}, and the "
+            f"Memory ran out while '{wanted.chosen.name}' was audited. What was measured before is kept in {setup.kept.root}, and the "
             "same audit goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
         ) from error
-    setup.kept.tidy({folder.name, own.name})
+    setup.kept.tidy(folders.names)
     tell(_EDITED, "Making figures")
-    audit = _figures(wanted, reading, own, begin)
+    audit = _figures(wanted, reading, folders, begin)
     tell(1.0, "done")
     return audit
 
 
-def _measure(
-    wanted: Wanted, setup: Setup, folder: Path, own: Path, tell: Progress, cancelled: Callable[[], bool]
-) -> Reading:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Folders:
+    """Where the parts of an audit lie."""
+
+    reading: Path
+    edited: Path
+    fitted: Path | None
+
+    @property
+    def names(self) -> set[str]:
+        return {one.name for one in (self.reading, self.edited, self.fitted) if one is not None}
+
+
+def _open(wanted: Wanted, setup: Setup) -> _Folders:
+    key = setup.key(wanted.question, wanted.chosen)
+
+    def opened(kind: str, *parts: object) -> Path:
+        name = hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()[:32]
+        return setup.kept.open(f"{kind}-{name}")
+
+    return _Folders(
+        reading=setup.kept.open(key),
+        edited=opened("audit", key, wanted.seed),
+        fitted=None if wanted.fit is None else opened(FIT, setup.key(wanted.fit, wanted.chosen)),
+    )
+
+
+def _measure(wanted: Wanted, setup: Setup, folders: _Folders, tell: Progress, cancelled: Callable[[], bool]) -> Reading:
     question, path = wanted.question, wanted.chosen.path
-    done = is_read(folder)
-    parts = -(-len(question.rows) // SIZE)
-    if done and all(part_path(own, number).is_file() for number in range(parts)):
-        return Reading(folder)
+    done = is_read(folders.reading)
+    fitted = folders.fitted is None or (
+        wanted.fit is not None and is_complete(folders.fitted, FIT, len(wanted.fit.rows))
+    )
+    if done and fitted and is_complete(folders.edited, "audit", len(question.rows)):
+        return Reading(folders.reading)
     check_unchanged(question)
     tell(0.0, f"Loading {wanted.chosen.name}")
     model = setup.load(path) if setup.load else load_checkpoint(path, device=setup.device, dtype=setup.dtype)
@@ -141,16 +178,22 @@ def _measure(
             return cancelled()
 
         reading = (
-            Reading(folder)
+            Reading(folders.reading)
             if done
-            else read_question(model, question, folder, path, tell=part_of(tell, 0.0, _READ), cancelled=between)
+            else read_question(
+                model, question, folders.reading, path, tell=part_of(tell, 0.0, _READ), cancelled=between
+            )
         )
         try:
-            measure(model, _asked(wanted, reading), own, tell=part_of(tell, _READ, _EDITED - _READ), cancelled=between)
+            if wanted.fit is not None and folders.fitted is not None:
+                progress = part_of(tell, _READ, _FITTED - _READ)
+                measure_fit(model, wanted.fit, folders.fitted, tell=progress, cancelled=between)
+            progress = part_of(tell, _FITTED, _EDITED - _FITTED)
+            measure(model, _asked(wanted, reading), folders.edited, tell=progress, cancelled=between)
         except OSError as error:
             raise BadInput(
-                f"The audit cannot be written to {own.parent} ({error.strerror or error}); free some space, or name another "
-                "folder with --keep."
+                f"The audit cannot be written to {folders.edited.parent} ({error.strerror or error}); free some space, or name "
+                "another folder with --keep."
             ) from error
     return reading
 
@@ -177,10 +220,11 @@ def _asked(wanted: Wanted, reading: Reading) -> Asked:
     )
 
 
-def _figures(wanted: Wanted, reading: Reading, own: Path, begin: float) -> Audit:
+def _figures(wanted: Wanted, reading: Reading, folders: _Folders, begin: float) -> Audit:
     question, seed, info = wanted.question, wanted.seed, reading.info
     planned = plan(info.n_think, info.n_layers)
-    measured = gather(own, len(question.rows), SIZE)
+    measured = gather(folders.edited, len(question.rows))
+    fit = None if wanted.fit is None or folders.fitted is None else gather_fit(folders.fitted, wanted.fit)
     n_candidates = len(question.documents) - len(reading.refused_documents)
     edits = edit_figures(measured, planned, seed)
     measures = whole_figures(measured, planned, n_candidates, seed)
@@ -214,17 +258,18 @@ def _figures(wanted: Wanted, reading: Reading, own: Path, begin: float) -> Audit
         shares={name: one for name, one in lost.items() if name.endswith(".all") or name.startswith("block")},
         edits=edits,
         tasks=tasks,
-        budget=find_budget(measured, planned, seed),
+        budget=find_budget(measured, planned, fit, seed),
         geometry=geometry,
         not_tested=tuple(not_tested(info, question, edits, measures, tasks)),
-        notes=tuple(_notes(question, reading)),
+        notes=tuple(_notes(wanted, reading, fit)),
         command=_command(wanted),
         seconds=round(time.perf_counter() - begin, 3),
         thresholds=thresholds_json(),
     )
 
 
-def _notes(question: Question, reading: Reading) -> list[str]:
+def _notes(wanted: Wanted, reading: Reading, fit: Fit | None) -> list[str]:
+    question = wanted.question
     found = [*question.notes]
     if failed := [row.error for row in reading.rows if row.error]:
         found.append(
@@ -236,7 +281,15 @@ def _notes(question: Question, reading: Reading) -> list[str]:
         )
     if reading.info.contexts and len(question.rows) > WRITTEN_ROWS:
         found.append(
-            f"Texts under edits were written for the first {WRITTEN_ROWS} samples; everything else is of all samples."
+            f"Texts under edits were written for the first {WRITTEN_ROWS} samples (words changed, fluency); everything else is of "
+            "all samples."
+        )
+    unfit = wanted.unfit
+    if fit is not None and len(fit.hits) < LEAST:
+        unfit = f"of its {len(fit.hits)} ranked rows {LEAST} are needed"
+    if unfit:
+        found.append(
+            f"The adaptive policy is chosen on one half of the samples and measured on the other, both ways, because {unfit}."
         )
     found.append("Only the thoughts of queries are edited; candidates keep theirs.")
     return found
@@ -246,4 +299,6 @@ def _command(wanted: Wanted) -> str:
     question, path = wanted.question, wanted.chosen.path
     named = path.name if bundled_checkpoints().get(path.name) == path else str(path)
     asked = ["--data", question.data, "--split", question.split, "--n", str(len(question.rows))]
+    if wanted.fit_split != FIT_SPLIT:
+        asked += ["--fit-split", wanted.fit_split]
     return shlex.join(["thinkscope", "audit", named, *asked, "--seed", str(wanted.seed)])

@@ -155,3 +155,8 @@ def make_noise(own: States, draw: np.random.Generator) -> States:
 def places(planned: Sequence[Planned]) -> dict[str, int]:
     """Column of each edit."""
     return {one.name: place for place, one in enumerate(planned)}
+
+
+def truncations(n_think: int) -> list[str]:
+    """Names of the edits that leave the first 0 ... K thoughts."""
+    return ["hide.all", *(f"truncate.{k}" for k in range(1, n_think)), "none"]

@@ -52,6 +52,12 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--n", type=int, default=_DEFAULT_N, metavar="N", help=f"samples, bad rows included (default: {_DEFAULT_N})"
     )
+    parser.add_argument(
+        "--fit-split",
+        default="validation",
+        metavar="SPLIT",
+        help="part of the data on which the adaptive budget's threshold is chosen (default: validation)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of partners, noise and intervals (default: 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="report.html or report.json")
     parser.add_argument(
@@ -70,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from workbench.comparing.kept import Kept
     from workbench.comparing.making import Setup
 
-    wanted = ask(args.checkpoint, args.data, split=args.split, n=args.n, seed=args.seed)
+    wanted = ask(args.checkpoint, args.data, split=args.split, n=args.n, seed=args.seed, fit_split=args.fit_split)
     audit = make_audit(wanted, Setup(kept=Kept(args.keep), device=args.device, dtype=args.dtype), tell=show_progress)
     if args.out is not None:
         _write(args.out, audit)

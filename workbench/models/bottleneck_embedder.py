@@ -13,12 +13,13 @@ from workbench.edits import Edit
 from workbench.embedder import EmbedderInfo, Level, Objective
 from workbench.errors import BadInput, Unsupported
 from workbench.models.backbone import Backbone
+from workbench.models.decoding import read_off
 from workbench.models.editing import Edited
 from workbench.models.latent_decoder import LatentDecoder
 from workbench.models.one_pass import as_array
 from workbench.models.passes import Passed
 from workbench.models.thinking_embedder import ThinkingEmbedder
-from workbench.models.thoughts import pieces, to_thought
+from workbench.models.thoughts import to_scores, to_thought
 from workbench.targets import Target, WordTarget
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
 
@@ -88,13 +89,9 @@ class BottleneckEmbedder(ThinkingEmbedder):
         for row, line in enumerate(lines):
             given[row, : len(line) + 1] = torch.tensor([ids.start, *line], device=device)
             wanted[row, : len(line) + 1] = torch.tensor([*line, ids.end], device=device)
-        readings = self._decoder(self._latents(thoughts_from or traces), given).float().log_softmax(-1)
-        taken = readings.gather(2, wanted[..., None])[..., 0].tolist()
-        tokenizer, end = self._backbone.processor.tokenizer, self._backbone.layout.decoder_end
-        return [
-            TextScore(tokens=(*pieces(tokenizer, line), end), log_probabilities=tuple(values[: len(line) + 1]))
-            for line, values in zip(lines, taken, strict=True)
-        ]
+        readings = self._decoder(self._latents(thoughts_from or traces), given)
+        scored = read_off(readings, wanted, [len(line) + 1 for line in lines])
+        return to_scores(self._backbone.processor.tokenizer, self._backbone.layout.decoder_end, lines, scored)
 
     def _latents(self, traces: Sequence[Trace]) -> Float[Tensor, "batch think width"]:
         held = []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from workbench.models.backbone import Backbone
@@ -70,9 +70,30 @@ def choose(readings: Float[Tensor, "batch vocab"], temperature: float, draw: tor
     return torch.multinomial(shares, 1, generator=draw)[:, 0].to(readings.device)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Of each token of a text, the end token last: its log-probability (nats), and whether it is the likeliest there."""
+
+    log_probabilities: tuple[float, ...]
+    likeliest: tuple[bool, ...]
+
+
+def read_off(
+    readings: Float[Tensor, "batch tokens vocab"], wanted: Int[Tensor, "batch tokens"], lengths: Sequence[int]
+) -> list[Scored]:
+    """Scores of wanted tokens under readings (unnormalised), the first `lengths[i]` of each row."""
+    logs = readings.float().log_softmax(-1)
+    taken = logs.gather(2, wanted[..., None])[..., 0].tolist()
+    first = (logs.argmax(-1) == wanted).tolist()
+    return [
+        Scored(log_probabilities=tuple(values[:n]), likeliest=tuple(is_first[:n]))
+        for values, is_first, n in zip(taken, first, lengths, strict=True)
+    ]
+
+
 @torch.inference_mode()
-def score(backbone: Backbone, batch: Sequence[Continuation], texts: Sequence[Sequence[int]]) -> list[list[float]]:
-    """Log-probability (nats) of each token of each text, the end token last."""
+def score(backbone: Backbone, batch: Sequence[Continuation], texts: Sequence[Sequence[int]]) -> list[Scored]:
+    """How likely each text is after each continuation."""
     cache, real, position = join(batch)
     device = backbone.device
     longest = max(len(text) for text in texts) + 1
@@ -87,6 +108,4 @@ def score(backbone: Backbone, batch: Sequence[Continuation], texts: Sequence[Seq
     positions = position[:, None] + torch.arange(longest, device=device)
     embedding = backbone.family.token_embedding(backbone.model)
     hidden = backbone.speak(embedding(given), positions.expand(3, -1, -1), mask, cache)
-    readings = backbone.family.head(backbone.model)(hidden).float().log_softmax(-1)
-    taken = readings.gather(2, wanted[..., None])[..., 0].tolist()
-    return [line[: len(text) + 1] for line, text in zip(taken, texts, strict=True)]
+    return read_off(backbone.family.head(backbone.model)(hidden), wanted, [len(text) + 1 for text in texts])

@@ -14,7 +14,7 @@ from workbench.models.editing import Edited
 from workbench.models.passes import Passed
 from workbench.models.sequence import Packed, shown_to_text
 from workbench.models.thinking_embedder import ThinkingEmbedder, visible
-from workbench.models.thoughts import pieces, to_thought
+from workbench.models.thoughts import to_scores, to_thought
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
 
 
@@ -101,12 +101,7 @@ class LatentEmbedder(ThinkingEmbedder):
         tokenizer = self._backbone.processor.tokenizer
         with self._encoding:
             ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        scores = score(self._backbone, batch, ids)
-        end = self._backbone.layout.decoder_end
-        return [
-            TextScore(tokens=(*pieces(tokenizer, line), end), log_probabilities=tuple(values))
-            for line, values in zip(ids, scores, strict=True)
-        ]
+        return to_scores(tokenizer, self._backbone.layout.decoder_end, ids, score(self._backbone, batch, ids))
 
     def _continuations(
         self, traces: Sequence[Trace], thoughts_from: Sequence[Trace] | None, context: Context

@@ -1,10 +1,10 @@
-"""From token ids to a decoded thought: the text, and the piece of it that each token is."""
+"""From token ids to the records that cross the seam: the text, the piece of it that each token is, and how likely it was."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.models.decoding import Written
-from workbench.types import Context, DecodedThought
+from workbench.models.decoding import Scored, Written
+from workbench.types import Context, DecodedThought, TextScore
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 
@@ -43,3 +43,15 @@ def to_thought(tokenizer: Any, written: Written, context: Context) -> DecodedTho
         context=context,
         finish="end" if written.ended else "length",
     )
+
+
+def to_scores(tokenizer: Any, end: str, texts: Sequence[Sequence[int]], scored: Sequence[Scored]) -> list[TextScore]:
+    """Scores of texts and, last, of the end token, as the records that cross the seam."""
+    return [
+        TextScore(
+            tokens=(*pieces(tokenizer, ids), end),
+            log_probabilities=one.log_probabilities,
+            likeliest=one.likeliest,
+        )
+        for ids, one in zip(texts, scored, strict=True)
+    ]

@@ -15,12 +15,12 @@ from jaxtyping import Float
 
 from workbench.embedder import DecodesThoughts, Keep, Level, Objective
 from workbench.errors import BadInput, Unsupported
-from workbench.models.decoding import Written
+from workbench.models.decoding import Written, read_off
 from workbench.models.one_pass import OnePassEmbedder, as_array
 from workbench.models.registries import Prefix
 from workbench.models.sequence import pack, visibility, with_text
 from workbench.models.spelling_out import write_and_embed
-from workbench.models.thoughts import pieces, to_thought
+from workbench.models.thoughts import to_scores, to_thought
 from workbench.targets import Target, WordTarget
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
 
@@ -162,13 +162,11 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
         # The last column before the embed tokens holds the end token, which predicts nothing.
         last = packed.embed.start - 1
         head, tokenizer = backbone.family.head(backbone.model), backbone.processor.tokenizer
-        scores = []
+        scored = []
         for row, ids in enumerate(said):
-            readings = head(hidden[row, last - len(ids) : last]).float().log_softmax(-1)
-            taken = readings.gather(1, ids[:, None].to(readings.device))[:, 0].tolist()
-            words = (*pieces(tokenizer, ids[:-1].tolist()), backbone.layout.decoder_end)
-            scores.append(TextScore(tokens=words, log_probabilities=tuple(taken)))
-        return scores
+            readings = head(hidden[row, last - len(ids) : last])[None]
+            scored += read_off(readings, ids[None].to(readings.device), [len(ids)])
+        return to_scores(tokenizer, backbone.layout.decoder_end, [ids[:-1].tolist() for ids in said], scored)
 
     def _reasoned(self, trace: Trace) -> Reasoned:
         if not isinstance(trace.continuation, Reasoned):

@@ -46,7 +46,7 @@ TITLES = {
 }
 _SINGLES = ("hide", "zero", "mean", "noise", "dummy", "swap-random", "swap-nearest", "keep-only")
 _RANKS = ("hit_at_1", "hit_change", "ndcg_change", "rank_change", "margin_change")
-_TEXTS = ("embedding_change", "log_probability_change", "words_changed", "fluency", "toward", "follows")
+_TEXTS = ("embedding_change", "log_probability_change", "text_kept", "words_changed", "fluency", "toward", "follows")
 _HEADS = {
     "hit_at_1": "Hit@1",
     "hit_change": "change",
@@ -55,6 +55,7 @@ _HEADS = {
     "margin_change": "margin, change",
     "embedding_change": "1 - cosine",
     "log_probability_change": "own text, nats per token",
+    "text_kept": "text stays",
     "words_changed": "words changed",
     "fluency": "fluency, nats per token",
     "toward": "toward the other",
@@ -179,12 +180,23 @@ def _policies(audit: Audit) -> str:
         ]
         for one in audit.budget.policies
     ]
-    about = (
-        "Stop at the first thought whose embedding agrees with the next one's to the threshold. The threshold is chosen on one "
-        "half of the samples, where it may lose this much Hit@1, and measured on the other half; both ways."
+    chosen = (
+        f"{audit.budget.n_fitted:,} samples of the split {escape(audit.budget.fitted_on)}, where it may lose this much Hit@1, and "
+        "measured on the audited ones."
+        if audit.budget.fitted_on
+        else "one half of the samples, where it may lose this much Hit@1, and measured on the other half; both ways."
     )
+    about = f"Stop at the first thought whose embedding agrees with the next one's to the threshold, which is chosen on {chosen}"
     head = ["may lose", "threshold, cosine", "Hit@1", "change", "thoughts taken", "saved"]
-    return f"<h4>Adaptive budget</h4><p class='cp-soft'>{about}</p>{_table(head, rows)}"
+    points = [
+        ["never stops" if one.quantile == 1 else f"{one.quantile:.0%}", figure(one.thoughts), figure(one.hit_at_1)]
+        for one in audit.budget.points
+    ]
+    more = _table(["threshold, quantile of the cosines", "thoughts taken", "Hit@1"], points)
+    return (
+        f"<h4>Adaptive budget</h4><p class='cp-soft'>{about}</p>{_table(head, rows)}"
+        f"<p class='cp-soft'>Hit@1 against thoughts taken, as the threshold rises:</p>{more}"
+    )
 
 
 def tasks_html(audit: Audit) -> str:
