@@ -8,8 +8,9 @@ has loop and export draw them as they read, which takes a millisecond of each sa
 The plain loop is what one would write without Thinkscope's layers: the model as transformers loads it; a row is read,
 prepared, passed once through vision tower and decoder, and transformers' own `generate` writes the text from the think
 tokens' cache, with as many threads as are faster. The export makes whole parts, files included, as its engines do: by one
-worker with one thread, and by a worker on each core. Loop and export take turns on the same rows, part by part; medians
-over the turns, which `spread` gives with the least and the most. Loading of models is in neither. `cpu_milliseconds` is
+worker with one thread, and by a worker on each core, which in a turn makes two parts: with one, the sooner worker would
+wait for the other half of the time that in an export it does not. Loop and export take turns on the same rows; medians over
+the turns, which `spread` gives with the least and the most. Loading of models is in neither. `cpu_milliseconds` is
 time on the processor, of all threads, for each sample: it counts where other work takes its turns on the same cores.
 """
 
@@ -54,7 +55,7 @@ def main() -> None:
     options.add_argument("--data", help="data set (default: the test split of Shapes, written to disk before)")
     options.add_argument("--n", type=int, default=2000, help="samples (default: 2000)")
     options.add_argument("--part-rows", type=int, default=250)
-    options.add_argument("--batch", type=int, default=128)
+    options.add_argument("--batch", type=int, default=256)
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,12 +69,12 @@ def main() -> None:
 
 
 def measure(one: Plan, many: Plan, workers: int) -> dict[str, Any]:
-    """Loop, one worker, and all workers, in turns of as many parts as there are workers."""
+    """Loop, one worker, and all workers, in turns of two parts for each worker."""
     assert one.n is not None
     reader, source = find_reader(one.data)
     rows = list(islice(name_rows(reader.rows(source, split=one.split)), one.n))
     loop = PlainLoop(one)
-    threads = loop.faster(rows[:16], workers)
+    threads = loop.faster(rows[:64], workers)
     context = get_context("spawn")
     pools = [ProcessPoolExecutor(1, mp_context=context) for _ in range(workers)]
     # As an engine starts its workers.
@@ -85,8 +86,8 @@ def measure(one: Plan, many: Plan, workers: int) -> dict[str, Any]:
     texts: list[str] = []
     outcomes: list[Outcome] = []
     parts = range(-(-len(rows) // one.part_rows))
-    for first in parts[::workers]:
-        turn = parts[first : first + workers]
+    for first in parts[:: 2 * workers]:
+        turn = parts[first : first + 2 * workers]
         held = rows[first * one.part_rows : (first + len(turn)) * one.part_rows]
         begun, used = time.perf_counter(), time.process_time()
         texts += loop.texts(held)
@@ -95,7 +96,7 @@ def measure(one: Plan, many: Plan, workers: int) -> dict[str, Any]:
         alone, used = pools[0].submit(make, store.dumps(one), turn[0]).result()
         turns.add("one", alone.rows, time.perf_counter() - begun, used)
         begun = time.perf_counter()
-        together = [pool.submit(make, store.dumps(many), part) for pool, part in zip(pools, turn, strict=False)]
+        together = [pools[place % workers].submit(make, store.dumps(many), part) for place, part in enumerate(turn)]
         found = [future.result() for future in together]
         made = sum(outcome.rows for outcome, _ in found)
         turns.add("many", made, time.perf_counter() - begun, sum(used for _, used in found))

@@ -185,7 +185,7 @@ CHANGED = {
     "max_tokens": (12, "--max-tokens 256, but 12"),
     "top": (3, "--top 5, but 3"),
     "part_rows": (5, "--part-rows 4, but 5"),
-    "batch": (2, "--batch 128, but 2"),
+    "batch": (2, "--batch 256, but 2"),
     "seed": (1, "--seed 0, but 1"),
     "dtype": ("bfloat16", "--dtype float32, but bfloat16"),
     "threads": (2, "--threads 1, but 2"),

@@ -67,6 +67,24 @@ def test_every_record_is_of_the_schema(everything: Made) -> None:
     assert 0 < everything.model_seconds < everything.seconds
 
 
+def test_long_samples_make_smaller_batches(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[list[int]] = []
+    trace = type(tiny_model).trace
+
+    def spy(self: Any, batch: Sequence[Any], keep: Any = None) -> Any:
+        lengths.append([len(one.tokens.ids) for one in batch])
+        return trace(self, batch, keep)
+
+    monkeypatch.setattr(type(tiny_model), "trace", spy)
+    monkeypatch.setattr("workbench.export.making._POSITIONS", 200)
+    rows = [*(text_row(number, "word " * number) for number in range(1, 31)), text_row(31, "word " * 400)]
+    assert make(tiny_model, rows, batch=8, max_tokens=2).done == 31
+    assert sum(map(len, lengths)) == 31
+    assert max(map(len, lengths)) > 1
+    for batch in lengths:
+        assert len(batch) == 1 or (len(batch) <= 8 and len(batch) * max(batch) <= 200)
+
+
 def test_words_are_those_of_the_lens(everything: Made, alone: list[Any], tiny_model: Any) -> None:
     for record, trace in zip(everything.records, alone, strict=True):
         read = Lens().measure(Subject(trace=trace), tiny_model)

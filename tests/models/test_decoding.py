@@ -53,6 +53,7 @@ def test_score_equals_the_training_forward(tiny_model: Any, traces: list[Trace],
         expected = readings[torch.arange(len(wanted)), wanted].numpy()
         found = tiny_model.score([trace], [text], context=context)[0]
         assert np.abs(np.array(found.log_probabilities) - expected).max() < 1e-4
+        assert found.likeliest == tuple((readings.argmax(-1)[: len(wanted)] == wanted).tolist())
         assert found.tokens[-1] == backbone.layout.decoder_end
 
 
@@ -65,6 +66,7 @@ def test_greedy_log_probabilities_are_the_score(tiny_model: Any, traces: list[Tr
             continue  # a random model may write pieces that the tokenizer would join
         scored = tiny_model.score([trace], [thought.text], context=context)[0]
         assert np.allclose(scored.log_probabilities[:-1], thought.log_probabilities, atol=1e-4)
+        assert all(scored.likeliest[:-1])
 
 
 def test_latents_only_decoder_sees_only_the_thoughts(tiny_model: Any, traces: list[Trace]) -> None:

@@ -81,7 +81,13 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest thought (default: 256)")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="words told of each think token (default: 5)")
-    parser.add_argument("--batch", type=int, default=128, metavar="N", help="samples in one batch (default: 128)")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=256,
+        metavar="N",
+        help="most samples in one batch; of long ones fewer (default: 256)",
+    )
     parser.add_argument("--part-rows", type=int, default=256, metavar="N", help="rows of a part (default: 256)")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
     parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")

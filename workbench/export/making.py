@@ -22,6 +22,9 @@ from workbench.export.reading import checks_of, knockout_values, lens_values, re
 from workbench.export.record import Record, done_record, failed_record, thought_values
 from workbench.types import DecodedThought, Encoded, Trace
 
+_POSITIONS = 65_536
+"""Positions of a batch at most: what decoding goes on from is held for all of its samples."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
@@ -127,8 +130,14 @@ class Maker:
 
     def _batches(self, entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
         waiting = sorted((e for e in entries if not e.error), key=lambda entry: (entry.length, entry.row.number))
-        for start in range(0, len(waiting), self._plan.batch):
-            yield waiting[start : start + self._plan.batch]
+        run: list[_Entry] = []
+        for entry in waiting:
+            if run and (len(run) == self._plan.batch or (len(run) + 1) * entry.length > _POSITIONS):
+                yield run
+                run = []
+            run.append(entry)
+        if run:
+            yield run
 
     def _ahead(
         self, batches: Iterator[list[_Entry]], pool: Executor

@@ -49,8 +49,8 @@ class Plan:
     top: int = 5
     """Words told of each think token."""
     part_rows: int = 256
-    batch: int = 128
-    """Samples that run through the model together, at most."""
+    batch: int = 256
+    """Samples that run through the model together, at most; long ones are fewer (`making`)."""
     seed: int = 0
     device: str | None = None
     dtype: str | None = None

@@ -83,7 +83,8 @@ class BottleneckEmbedder(ThinkingEmbedder):
     ) -> list[TextScore]:
         self._context(context)
         ids, device = self._backbone.ids, self._backbone.device
-        lines = [self.text_ids(text) for text in texts]
+        known = {text: self.text_ids(text) for text in set(texts)}
+        lines = [known[text] for text in texts]
         given = torch.full((len(lines), 1 + max(len(line) for line in lines)), ids.pad, device=device)
         wanted = given.clone()
         for row, line in enumerate(lines):

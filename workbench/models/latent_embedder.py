@@ -98,10 +98,10 @@ class LatentEmbedder(ThinkingEmbedder):
     ) -> list[TextScore]:
         chosen = self._context(context)
         batch = self._continuations(traces, thoughts_from, chosen)
-        tokenizer = self._backbone.processor.tokenizer
-        with self._encoding:
-            ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        return to_scores(tokenizer, self._backbone.layout.decoder_end, ids, score(self._backbone, batch, ids))
+        known = {text: self.text_ids(text) for text in set(texts)}
+        ids = [known[text] for text in texts]
+        tokenizer, end = self._backbone.processor.tokenizer, self._backbone.layout.decoder_end
+        return to_scores(tokenizer, end, ids, score(self._backbone, batch, ids))
 
     def _continuations(
         self, traces: Sequence[Trace], thoughts_from: Sequence[Trace] | None, context: Context

@@ -47,11 +47,9 @@ def to_thought(tokenizer: Any, written: Written, context: Context) -> DecodedTho
 
 def to_scores(tokenizer: Any, end: str, texts: Sequence[Sequence[int]], scored: Sequence[Scored]) -> list[TextScore]:
     """Scores of texts and, last, of the end token, as the records that cross the seam."""
+    # One text is often scored under many thoughts.
+    known = {ids: (*pieces(tokenizer, ids), end) for ids in {tuple(text) for text in texts}}
     return [
-        TextScore(
-            tokens=(*pieces(tokenizer, ids), end),
-            log_probabilities=one.log_probabilities,
-            likeliest=one.likeliest,
-        )
+        TextScore(tokens=known[tuple(ids)], log_probabilities=one.log_probabilities, likeliest=one.likeliest)
         for ids, one in zip(texts, scored, strict=True)
     ]
