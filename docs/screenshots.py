@@ -1,7 +1,8 @@
 """`python docs/screenshots.py`: pictures of the running app for the README, written to `docs/images/`.
 
 Starts the real app, picks an example, presses the button, waits for the thought and clicks one of its words; then draws
-a map and points at it; then compares the two bundled checkpoints: 1440 and 800 px wide, light and dark. The README shows the upper part of the wide ones.
+a map and points at it; then compares the two bundled checkpoints, and audits one. Whole pages, 1440 and 800 px wide, light
+and dark, go to `runs/screenshots/`, to be looked at; the README shows the upper part of the wide ones.
 """
 
 import shutil
@@ -15,6 +16,7 @@ from workbench.assets import bundled_checkpoints
 from workbench.ui.app import serve
 
 FOLDER = Path(__file__).resolve().parent / "images"
+PAGES = FOLDER.parent.parent / "runs" / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox",
@@ -30,10 +32,10 @@ FLAGS = (
 EXAMPLE = 3
 WORD = 7
 """The word whose pixels are shown."""
-README_HEIGHT = 1900
-"""Pixels of the page that the README shows: from the header to the map of the word."""
-MAP_HEIGHT = 1120
-"""Pixels of the page Map that the README shows: down to the end of the map."""
+HEIGHTS = {"explore": 1900, "map": 1120, "compare": 1300, "audit": 1300}
+"""Pixels of each page that the README shows: of Explore from the header to the map of the word, of Map to the map's end."""
+AUDITED = 200
+"""Samples of the audit."""
 SHOTS = (("light", 1440), ("dark", 1440), ("light", 800), ("dark", 800))
 
 
@@ -50,6 +52,7 @@ def main() -> int:
         sys.stderr.write("No checkpoint is bundled; name a folder: python docs/screenshots.py FOLDER\n")
         return 2
     FOLDER.mkdir(exist_ok=True)
+    PAGES.mkdir(parents=True, exist_ok=True)
     app, address = serve(folders, port=None, block=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
@@ -58,12 +61,14 @@ def main() -> int:
             shoot(page, f"{address}?__theme={theme}", f"explore-{theme}-{width}.png")
             shoot_map(page, f"{address}?__theme={theme}", f"map-{theme}-{width}.png")
             shoot_compare(page, f"{address}?__theme={theme}", f"compare-{theme}-{width}.png")
+            shoot_audit(page, f"{address}?__theme={theme}", f"audit-{theme}-{width}.png")
             page.close()
         browser.close()
     for theme in ("light", "dark"):
-        for name, height in (("explore", README_HEIGHT), ("map", MAP_HEIGHT)):
-            with Image.open(FOLDER / f"{name}-{theme}-1440.png") as whole:
-                whole.crop((0, 0, whole.width, height)).save(FOLDER / f"{name}-{theme}.png", optimize=True)
+        for name, height in HEIGHTS.items():
+            with Image.open(PAGES / f"{name}-{theme}-1440.png") as whole:
+                part = whole.crop((0, 0, whole.width, min(height, whole.height)))
+                part.save(FOLDER / f"{name}-{theme}.png", optimize=True)
     app.close(verbose=False)
     return 0
 
@@ -82,8 +87,8 @@ def shoot(page: Any, address: str, name: str) -> None:
     page.evaluate("window.scrollTo(0, 0)")
     # Gradio fades its progress bar out.
     page.wait_for_timeout(1500)
-    page.screenshot(path=FOLDER / name, full_page=True)
-    print(f"wrote {FOLDER / name}")
+    page.screenshot(path=PAGES / name, full_page=True)
+    print(f"wrote {PAGES / name}")
 
 
 def shoot_map(page: Any, address: str, name: str) -> None:
@@ -101,8 +106,8 @@ def shoot_map(page: Any, address: str, name: str) -> None:
     page.get_by_test_id("map-near").wait_for()
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)
-    page.screenshot(path=FOLDER / name, full_page=True)
-    print(f"wrote {FOLDER / name}")
+    page.screenshot(path=PAGES / name, full_page=True)
+    print(f"wrote {PAGES / name}")
 
 
 def shoot_compare(page: Any, address: str, name: str) -> None:
@@ -114,8 +119,21 @@ def shoot_compare(page: Any, address: str, name: str) -> None:
     page.get_by_test_id("choice-1").click()
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)
-    page.screenshot(path=FOLDER / name, full_page=True)
-    print(f"wrote {FOLDER / name}")
+    page.screenshot(path=PAGES / name, full_page=True)
+    print(f"wrote {PAGES / name}")
+
+
+def shoot_audit(page: Any, address: str, name: str) -> None:
+    """One picture of the page Audit: the verdict, and the figures behind it. The second time they are kept."""
+    page.goto(address)
+    page.get_by_role("tab", name="Audit").click()
+    page.locator("#ts-audit-n input").fill(str(AUDITED))
+    page.get_by_role("button", name="Audit", exact=True).click()
+    page.get_by_test_id("audit-verdict").wait_for(timeout=600_000)
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=PAGES / name, full_page=True)
+    print(f"wrote {PAGES / name}")
 
 
 if __name__ == "__main__":

@@ -180,6 +180,22 @@ def test_texts_are_scored_under_every_edit_and_kept_where_the_model_writes_them_
     assert not all(kept)
 
 
+def test_single_edits_are_scored_for_the_first_samples_alone_and_that_is_told(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.auditing.texts.FIRST_ROWS", 2)
+    monkeypatch.setattr("workbench.auditing.making.FIRST_ROWS", 2)
+    audit = run_audit(tiny_checkpoint, "shapes", split="test", n=N, kept=tmp_path / "kept")
+    counted = {
+        one.name: one.measures["log_probability_change"].n
+        for one in audit.edits
+        if "log_probability_change" in one.measures
+    }
+    assert (counted["zero.2"], counted["truncate.1"], counted["block.think-image"]) == (2, 2, 2)
+    assert (counted["zero.all"], counted["patch.1"], counted["block.embed-think"], counted["control.1"]) == (N,) * 4
+    assert any(note.startswith("Of the first 2 samples alone") for note in audit.notes)
+
+
 def test_a_text_that_is_cut_otherwise_than_it_was_written_is_not_said_to_stay(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

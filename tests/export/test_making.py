@@ -72,7 +72,7 @@ def test_long_samples_make_smaller_batches(tiny_model: Any, monkeypatch: pytest.
     trace = type(tiny_model).trace
 
     def spy(self: Any, batch: Sequence[Any], keep: Any = None) -> Any:
-        lengths.append([len(one.tokens.ids) for one in batch])
+        lengths.append([self.length(one.sample) for one in batch])
         return trace(self, batch, keep)
 
     monkeypatch.setattr(type(tiny_model), "trace", spy)

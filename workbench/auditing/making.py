@@ -20,7 +20,7 @@ from workbench.auditing.measuring import VERSION, Asked, measure
 from workbench.auditing.partners import find_partners
 from workbench.auditing.parts import SIZE, gather, is_complete
 from workbench.auditing.planned import plan
-from workbench.auditing.texts import WRITTEN_ROWS
+from workbench.auditing.texts import FIRST_ROWS
 from workbench.auditing.verdict import judge, thresholds_json
 from workbench.comparing.kept import Kept
 from workbench.comparing.making import Chosen, Setup, is_memory
@@ -279,10 +279,10 @@ def _notes(wanted: Wanted, reading: Reading, fit: Fit | None) -> list[str]:
         found.append(
             f"{len(refused):,} candidates could not be embedded. The first reason: {next(iter(refused.values()))}"
         )
-    if reading.info.contexts and len(question.rows) > WRITTEN_ROWS:
+    if reading.info.contexts and len(question.rows) > FIRST_ROWS:
         found.append(
-            f"Texts under edits were written for the first {WRITTEN_ROWS} samples (words changed, fluency); everything else is of "
-            "all samples."
+            f"Of the first {FIRST_ROWS} samples alone: texts that are written under edits (words changed, fluency), and how likely "
+            "the own text is when one thought is edited or attention is cut. Everything else is of all samples."
         )
     unfit = wanted.unfit
     if fit is not None and len(fit.hits) < LEAST:

@@ -14,8 +14,8 @@ from workbench.embedder import DecodesThoughts, Embedder
 from workbench.types import TextScore, Trace
 from workbench.words import changed_words
 
-WRITTEN_ROWS = 128
-"""First rows for which texts are written under edits."""
+FIRST_ROWS = 128
+"""First rows, whose texts are scored under every edit and written under some; those of the others under edits of all thoughts."""
 WRITTEN = ("zero.all", "noise.all", "mean.all", "swap-random.all", "swap-image.all")
 _FOLLOWED = ("none", "swap-random", "patch")
 """Edits under which the text of the sample that the thoughts come from is scored too."""
@@ -33,6 +33,7 @@ class Telling:
         self._decoder = model if isinstance(model, DecodesThoughts) and model.info.contexts else None
         self._reading = reading
         self._planned = planned
+        self._whole = {column for column, one in enumerate(planned) if one.thought is None and one.kind != "block"}
         self._written = [places(planned)[name] for name in WRITTEN]
         self._held = held
         self._waiting: list[tuple[int, int, Mapping[int, Trace]]] = []
@@ -43,21 +44,25 @@ class Telling:
         if self._decoder is None or thought is None:
             return
         made = {column: edit for column, edit in enumerate(edits) if edit is not None}
-        reached = [column for column, edit in made.items() if edit.reaches_decoder]
+        is_first = row < FIRST_ROWS
+        reached = [
+            column for column, edit in made.items() if edit.reaches_decoder and (is_first or column in self._whole)
+        ]
         held = self._held
         for column, one in self._score(thought.text, [0, *reached], traces).items():
             held.own[place, column] = _mean(one)
             if one.tokens[:-1] == thought.tokens:
                 # A text that was cut goes on, so its end is not asked for.
                 held.kept[place, column] = all(one.likeliest if thought.finish == "end" else one.likeliest[:-1])
-        for column in made.keys() - set(reached):
-            held.own[place, column], held.kept[place, column] = held.own[place, 0], held.kept[place, 0]
+        for column, edit in made.items():
+            if not edit.reaches_decoder:
+                held.own[place, column], held.kept[place, column] = held.own[place, 0], held.kept[place, 0]
         theirs = self._reading.rows[other].thought if other >= 0 else None
         if theirs is not None:
             followed = [column for column in (0, *reached) if self._planned[column].kind in _FOLLOWED]
             for column, one in self._score(theirs.text, followed, traces).items():
                 held.other[place, column] = _mean(one)
-        if row < WRITTEN_ROWS:
+        if is_first:
             self._waiting.append((row, place, {column: traces[column] for column in self._written if column in made}))
         if len(self._waiting) == _TOGETHER:
             self.write()
