@@ -76,7 +76,7 @@ def _place_result(desk: Desk) -> gr.HTML:
         html_template='<div class="tv-root cp" data-testid="audit"></div>',
         # Gradio nests this sheet in the component's own selector, where dark mode is an ancestor, `&` the component.
         css_template=f"{read_style('explore.css')}\n{style()}",
-        js_on_load=read_script("audit"),
+        js_on_load=read_script("audit", "job.js"),
         server_functions=[look_audit, cancel_audit, fetch_audit, save_audit],
         apply_default_css=False,
         elem_id="ts-audit-result",

@@ -88,7 +88,7 @@ def _place_result(desk: Desk) -> gr.HTML:
         html_template='<div class="tv-root cp" data-testid="compare"></div>',
         # Gradio nests this sheet in the component's own selector, where dark mode is an ancestor, `&` the component.
         css_template=f"{read_style('explore.css')}\n{style()}\n{read_style('compare.css')}",
-        js_on_load=read_script("compare"),
+        js_on_load=read_script("compare", "job.js"),
         server_functions=[
             look_compare,
             cancel_compare,

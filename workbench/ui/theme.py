@@ -43,10 +43,15 @@ def read_style(name: str) -> str:
     return (_STATIC / name).read_text(encoding="utf-8")
 
 
-def read_script(prefix: str, *, shared: bool = True) -> str:
-    """The builders that all components share, if wanted, then the numbered scripts of one in order, as one."""
+def read_script(prefix: str, *also: str, shared: bool = True) -> str:
+    """What a component runs, as one script.
+
+    The builders that pages share with saved files (left out where they come along with something else), `page.js`, further
+    shared scripts by name, then the component's own numbered ones in order.
+    """
     parts = sorted(
         (entry for entry in (_STATIC / prefix).iterdir() if entry.name.endswith(".js")), key=lambda entry: entry.name
     )
+    parts = [_STATIC / "page.js", *(_STATIC / name for name in also), *parts]
     own = "\n".join(part.read_text(encoding="utf-8") for part in parts)
     return f"{read_static('elements.js')}\n{own}" if shared else own

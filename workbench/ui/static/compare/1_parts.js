@@ -2,18 +2,6 @@
 
 const LISTED = 100;
 
-function section(title, about, ...children) {
-  return make("section", { class: "tv-section" }, make("h3", {}, title), about ? make("p", { class: "tv-about" }, about) : null, ...children);
-}
-
-/** A figure that the server drew and escaped. */
-function drawn(html, name) {
-  if (!html) return null;
-  const node = make("div", name ? { "data-testid": name } : {});
-  node.innerHTML = html;
-  return node;
-}
-
 function figure(title, html, name) {
   return html ? section(title, null, drawn(html, name)) : null;
 }

@@ -1,32 +1,15 @@
-// The page's life: follow an order, show what came out, keep it in the address. `element`, `props`, `server`, `trigger` and
-// `watch` are Gradio's.
+// The page's life: follow an order, show what came out, keep it in the address. `element`, `props`, `trigger` and `watch`
+// are Gradio's.
 
-const LOOK_EVERY = 400;
-const PATIENT = 1_000;
 const root = element.querySelector(".tv-root");
-const bar = make("progress", { max: 1, value: 0, class: "tv-progress", "aria-label": "share that is done" });
-const doing = make("span", { role: "status", "data-testid": "compare-doing" });
-const stopper = make("button", { type: "button", class: "tv-button tv-small", "data-testid": "compare-cancel", onclick: () => cancel() }, "Cancel");
-const waiting = make("div", { class: "tv-wait", hidden: true, "data-testid": "compare-wait" }, bar, doing, stopper);
-const failed = make("p", { class: "tv-error", role: "alert", hidden: true, "data-testid": "compare-error" });
 const body = make("div", {});
-const now = { order: null, asked: null, key: null, view: null, pair: 0, sample: null, k: 0, list: null };
+const following = new Following(root, "compare", {
+  cancelled: "Cancelled. What was read so far is kept, and the same comparison goes on from there.",
+  finished: (answer, order) => load(order.asked, answer.comparison),
+});
+const now = { asked: null, key: null, view: null, pair: 0, sample: null, k: 0, list: null };
 /** What the address asked to be shown, once. */
 let wanted = null;
-
-/** Ask the server; a failure comes back as `{error}`, whatever its kind. */
-async function ask(name, asked) {
-  try {
-    return await server[name](asked);
-  } catch {
-    return { error: "The server gave no answer; the terminal that runs Thinkscope shows why." };
-  }
-}
-
-function tell(sentence) {
-  failed.textContent = sentence || "";
-  failed.hidden = !sentence;
-}
 
 /** The address holds names and numbers alone, so that it opens the same comparison wherever the same names are offered. */
 function writeAddress() {
@@ -51,42 +34,14 @@ function readAddress() {
   return { asked, pair: number("pair"), sample: address.get("sample"), k: number("k") };
 }
 
-async function follow(order) {
-  let found = order;
-  while (now.order === order && !found.error && !found.answer) {
-    waiting.hidden = false;
-    bar.value = found.share || 0;
-    doing.textContent = `${found.doing || "Waiting for its turn"} …`;
-    await new Promise((resolve) => setTimeout(resolve, document.hidden ? PATIENT : LOOK_EVERY));
-    if (now.order === order) found = await ask("look_compare", { job: order.job });
-  }
-  if (now.order !== order) return;
-  now.order = null;
-  waiting.hidden = true;
-  if (found.error) tell(found.error);
-  else await load(order.asked, found.answer.comparison);
-}
-
 async function load(asked, key) {
   const view = await ask("fetch_comparison", { comparison: key });
-  if (view.error) return tell(view.error);
+  if (view.error) return following.tell(view.error);
   const pair = Math.min(wanted?.pair || 0, view.pairs.length - 1);
   Object.assign(now, { asked, key, view, sample: wanted?.sample || null, k: wanted?.k || 0 });
   wanted = null;
   await showPair(pair, now.sample, now.k);
   root.dataset.ready = key;
-}
-
-async function cancel() {
-  const { order } = now;
-  if (!order) return;
-  now.order = null;
-  doing.textContent = "Cancelling …";
-  // Told when the server knows it: until then a click on 'Compare' would find the run that is being given up.
-  await ask("cancel_compare", { job: order.job });
-  if (now.order) return;
-  waiting.hidden = true;
-  tell("Cancelled. What was read so far is kept, and the same comparison goes on from there.");
 }
 
 async function showPair(number, sample = null, k = 0) {
@@ -110,7 +65,7 @@ async function showPair(number, sample = null, k = 0) {
   );
   const first = now.list.body.firstElementChild?.dataset.id;
   const asked = sample && pair.changes.some((one) => one.id === sample) ? sample : null;
-  if (sample && !asked) tell(`There is no sample '${sample.slice(0, 100)}' among those that were compared.`);
+  if (sample && !asked) following.tell(`There is no sample '${sample.slice(0, 100)}' among those that were compared.`);
   await openSample(asked || first, asked ? k : 0, place, false);
 }
 
@@ -140,13 +95,7 @@ async function openSample(id, k, place, byHand) {
 }
 
 function savesPart() {
-  const says = make("p", { class: "tv-faint", role: "status" });
-  const save = async (kind) => {
-    says.textContent = "Preparing the file …";
-    const answer = await ask("save_comparison", { comparison: now.key, kind, sample: now.sample });
-    says.textContent = answer.error || "";
-    if (!answer.error) offerFile(answer.text, answer);
-  };
+  const { says, buttons } = saveButtons("compare", "save_comparison", () => ({ comparison: now.key, sample: now.sample }));
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(location.href);
@@ -155,37 +104,24 @@ function savesPart() {
       says.textContent = "This browser does not let the page copy; take the address from its own bar.";
     }
   };
-  const button = (name, title, act) => make("button", { type: "button", class: "tv-button tv-small", "data-testid": name, onclick: act }, title);
-  return make("div", {}, make("div", { class: "cp-tools" }, button("compare-save-html", "Save as HTML", () => save("html")), button("compare-save-json", "Save as JSON", () => save("json")), button("compare-copy", "Copy the address", copy)), says);
+  return make("div", {}, make("div", { class: "cp-tools" }, buttons, smallButton("compare-copy", "Copy the address", copy)), says);
 }
 
 function showEmpty() {
   body.replaceChildren(make("div", { class: "tv-empty" }, make("p", {}, "Choose two checkpoints and a data set, then press "), make("strong", {}, "Compare"), make("p", {}, "What one does better, which samples changed, and how alike their thoughts are will appear here.")));
 }
 
-async function show() {
-  if (!props.value) return;
-  const order = JSON.parse(props.value);
-  if (now.order?.job && now.order.job !== order.job) ask("cancel_compare", { job: now.order.job });
-  now.order = order;
-  tell("");
-  // On a narrow page the result lies below the inputs, out of sight.
-  if (root.getBoundingClientRect().top > window.innerHeight * 0.7) root.scrollIntoView({ behavior: "smooth", block: "start" });
-  await follow(order);
-}
-
 async function arrive() {
   wanted = readAddress();
   if (!wanted) return;
   const checked = await ask("check_address", wanted.asked);
-  if (checked.error) tell(`This address cannot be opened: ${checked.error}`);
+  if (checked.error) following.tell(`This address cannot be opened: ${checked.error}`);
   trigger("select", wanted.asked);
   if (checked.error) wanted = null;
 }
 
 showEmpty();
-root.replaceChildren(waiting, failed, body);
-window.addEventListener("pagehide", () => now.order && ask("cancel_compare", { job: now.order.job }));
-watch("value", show);
-if (props.value) show();
+root.replaceChildren(following.waiting, following.failed, body);
+watch("value", () => following.show());
+if (props.value) following.show();
 else arrive();

@@ -1,8 +1,4 @@
-// Drawing: sections, tips, and heatmaps on canvases. `make` is in render/static/elements.js.
-
-function section(title, about, ...children) {
-  return make("section", { class: "tv-section" }, make("h3", {}, title), about ? make("p", { class: "tv-about" }, about) : null, ...children);
-}
+// Drawing: tips, and heatmaps on canvases. `make` is in render/static/elements.js.
 
 /** A canvas of one pixel for each patch, to be stretched over the image. */
 function gridCanvas(map, grid, top, style, opacity) {

@@ -1,4 +1,4 @@
-// The component's life: wait for a result, build it, replace it. `element`, `props`, `server` and `watch` are Gradio's.
+// The component's life: wait for a result, build it, replace it. `element`, `props` and `watch` are Gradio's.
 
 let explorer = null;
 let attribution = null;
@@ -11,15 +11,6 @@ function loadImage(source) {
     picture.onerror = () => reject(new Error("the image of the result cannot be shown"));
     picture.src = source;
   });
-}
-
-/** Ask the server; a failure comes back as `{error}`, whatever its kind. */
-async function ask(name, asked) {
-  try {
-    return await server[name](asked);
-  } catch {
-    return { error: "The server gave no answer; the terminal that runs Thinkscope shows why." };
-  }
 }
 
 async function saveAs(kind, view, says) {

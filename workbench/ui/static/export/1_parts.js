@@ -13,10 +13,6 @@ const FILES = {
   zip: ["everything as zip", "arrays included"],
 };
 
-function section(title, about, ...parts) {
-  return make("section", { class: "tv-section" }, make("h3", {}, title), about ? make("p", { class: "tv-about" }, about) : null, ...parts);
-}
-
 function count(number, one, many) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }

@@ -1,5 +1,5 @@
 // The page's life: wait for an order, look after its job, show the first painting, then what comes after it.
-// `element`, `props`, `server`, `trigger` and `watch` are Gradio's.
+// `element`, `props`, `trigger` and `watch` are Gradio's.
 
 const LOOK_EVERY = 400;
 const PATIENT = 1_000;
@@ -11,15 +11,6 @@ const waiting = make("div", { class: "mp-wait", hidden: true, "data-testid": "ma
 const failed = make("p", { class: "mp-notes", role: "alert", hidden: true, "data-testid": "map-error" });
 const body = make("div", { class: "mp-body" });
 const isDark = () => document.body.classList.contains("dark");
-
-/** Ask the server; a failure comes back as `{error}`, whatever its kind. */
-async function ask(name, asked) {
-  try {
-    return await server[name](asked);
-  } catch {
-    return { error: "The server gave no answer; the terminal that runs Thinkscope shows why." };
-  }
-}
 
 /** The script that paints points, run once; null when it cannot be had, and the map goes on without it. */
 async function paintEngine() {
