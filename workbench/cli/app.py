@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from workbench.cli._options import add_device
 from workbench.cli._screen import write
 from workbench.errors import BadInput
 
@@ -25,8 +26,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--data", action="append", default=[], metavar="DATASET", help="offer this data set too; may be repeated"
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_device(parser)
     parser.set_defaults(run=run)
 
 

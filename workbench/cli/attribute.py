@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cli._arguments import build_checks, build_method, split_inputs
+from workbench.cli._options import add_checkpoint_option, add_device
 from workbench.cli._screen import show_progress, write, write_json
 
 _EPILOG = """targets (numbers count from 1):
@@ -56,9 +57,8 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--candidates", type=Path, metavar="FILE", help="documents that the embedding compares with: .txt or .jsonl"
     )
-    parser.add_argument("--checkpoint", default="tte-flash", metavar="NAME|PATH", help="bundled name or folder")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_checkpoint_option(parser)
+    add_device(parser)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print everything as JSON")
     output.add_argument("--png", type=Path, metavar="FILE", help="write the maps over the image, a row for each target")

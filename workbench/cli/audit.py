@@ -4,10 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workbench.cli._arguments import UsageError
+from workbench.cli._options import REPORTS, add_checkpoint, add_data, add_device, add_report, check_out
 from workbench.cli._screen import plain, show_progress, table, write, write_json
 
-_SUFFIXES = (".html", ".json")
 _DEFAULT_N = 500
 _EPILOG = """examples:
   thinkscope audit tte-flash --data shapes --n 500 --out report.html
@@ -46,9 +45,8 @@ def register(commands: Any) -> None:
         description="Audit the think tokens of a checkpoint: edit them, and see what happens to rankings and texts.",
         epilog=_EPILOG,
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="bundled name or folder")
-    parser.add_argument("--data", required=True, metavar="DATASET", help="path, or reader:source, or 'shapes'")
-    parser.add_argument("--split", default="test", help="part of the data (default: test)")
+    add_checkpoint(parser)
+    add_data(parser)
     parser.add_argument(
         "--n", type=int, default=_DEFAULT_N, metavar="N", help=f"samples, bad rows included (default: {_DEFAULT_N})"
     )
@@ -59,19 +57,15 @@ def register(commands: Any) -> None:
         help="part of the data on which the adaptive budget's threshold is chosen (default: validation)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of partners, noise and intervals (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="report.html or report.json")
-    parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="where readings are kept (default: the user's cache)"
-    )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_report(parser)
+    add_device(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Audit, write the report, and say what came out."""
-    _check(args)
+    check_out(args.out, REPORTS)
     from workbench.auditing.making import ask, make_audit
     from workbench.comparing.kept import Kept
     from workbench.comparing.making import Setup
@@ -87,13 +81,6 @@ def run(args: argparse.Namespace) -> int:
         if args.out is not None:
             write(f"\n{args.out}")
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    if args.out is not None and args.out.suffix not in _SUFFIXES:
-        raise UsageError(f"--out is '{args.out}', but must end in {' or '.join(_SUFFIXES)}.")
-    if args.out is not None and args.out.is_dir():
-        raise UsageError(f"--out is '{args.out}', which is a folder; name a file.")
 
 
 def _write(out: Path, audit: Any) -> None:

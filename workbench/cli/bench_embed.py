@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from workbench.cli._options import add_device
 from workbench.cli._screen import show_progress, table, write, write_json
 from workbench.errors import BadInput
 
@@ -53,10 +54,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of torch on the CPU (default: its own choice)"
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument(
-        "--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device; of 2b bfloat16)"
-    )
+    add_device(parser, further="; of 2b bfloat16")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="write a plot, of the largest batch size")
     parser.add_argument("--page", metavar="FILE", type=Path, help="fill the block of this size on a Markdown page")

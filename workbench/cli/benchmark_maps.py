@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from workbench.cli._options import add_checkpoint, add_device
 from workbench.cli._screen import show_progress, table, write, write_json
 from workbench.errors import BadInput
 
@@ -24,7 +25,7 @@ def register(commands: Any) -> None:
             "  thinkscope benchmark-maps tte-flash --n 50 --methods saliency,integrated_gradients --html board.html"
         ),
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="bundled name or folder")
+    add_checkpoint(parser)
     parser.add_argument(
         "--data",
         default="shapes",
@@ -37,8 +38,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--methods", metavar="A,B", help="methods to rank, with commas between them (default: all; see list probes)"
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_device(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the table into one HTML file")
     parser.set_defaults(run=run)

@@ -1,13 +1,12 @@
 """`thinkscope compare`: checkpoints beside each other on one data set."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from workbench.cli._arguments import UsageError
+from workbench.cli._options import REPORTS, add_data, add_device, add_report, check_out
 from workbench.cli._screen import plain, show_progress, table, write, write_json
 
-_SUFFIXES = (".html", ".json")
 _LISTED = 5
 _EPILOG = """examples:
   thinkscope compare tte-flash tte-flash-early --data shapes --n 100 --out report.html
@@ -28,16 +27,11 @@ def register(commands: Any) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="bundled names or folders, two or more")
-    parser.add_argument("--data", required=True, metavar="DATASET", help="path, or reader:source, or 'shapes'")
-    parser.add_argument("--split", default="test", help="part of the data (default: test)")
+    add_data(parser)
     parser.add_argument("--n", type=int, metavar="N", help="samples, bad rows included (default: 200)")
     parser.add_argument("--sample", metavar="ID", help="sample that the report opens with (default: the first)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="report.html or report.json")
-    parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="where readings are kept (default: the user's cache)"
-    )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_report(parser)
+    add_device(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
 
@@ -70,10 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.out is not None and args.out.suffix not in _SUFFIXES:
-        raise UsageError(f"--out is '{args.out}', but must end in {' or '.join(_SUFFIXES)}.")
-    if args.out is not None and args.out.is_dir():
-        raise UsageError(f"--out is '{args.out}', which is a folder; name a file.")
+    check_out(args.out, REPORTS)
     if len(args.checkpoints) < 2:
         raise UsageError("A comparison is of two checkpoints or more; name another one.")
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from workbench.cli._options import add_checkpoint, add_device
 from workbench.cli._screen import show_progress, table, write, write_json
 from workbench.errors import BadInput
 
@@ -19,7 +20,7 @@ def register(commands: Any) -> None:
             "  thinkscope evaluate runs/tte-flash/checkpoint --card"
         ),
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="bundled name or folder")
+    add_checkpoint(parser)
     parser.add_argument(
         "--data",
         default="shapes",
@@ -28,8 +29,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--split", default="test", help="test, validation or compositional (default: test)")
     parser.add_argument("--n", type=int, default=1000, help="number of samples (default: 1000)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_device(parser)
     parser.add_argument(
         "--card",
         action="store_true",

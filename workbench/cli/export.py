@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.cli._options import add_checkpoint_option, add_device, add_split
 from workbench.cli._screen import plain, write, write_json
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def register(commands: Any) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("data", metavar="DATASET", help="path, or reader:source; 'thinkscope list readers' names them")
-    parser.add_argument("--split", default="test", help="part of the data (default: test)")
+    add_split(parser)
     parser.add_argument("--n", type=int, metavar="N", help="number of rows, bad ones included (default: all)")
-    parser.add_argument("--checkpoint", default="tte-flash", help="bundled name or folder (default: tte-flash)")
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -89,8 +90,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         help="most samples in one batch; of long ones fewer (default: 256)",
     )
     parser.add_argument("--part-rows", type=int, default=256, metavar="N", help="rows of a part (default: 256)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:

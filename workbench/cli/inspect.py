@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cli._arguments import build_probes, split_inputs
+from workbench.cli._options import add_checkpoint_option, add_device
 from workbench.cli._screen import show_progress, write, write_json
 from workbench.errors import BadInput
 
@@ -28,13 +29,12 @@ def register(commands: Any) -> None:
         usage="thinkscope inspect [IMAGE ...] QUERY [options]",
     )
     parser.add_argument("inputs", nargs="+", metavar="[IMAGE ...] QUERY", help="image files, then the query")
-    parser.add_argument("--checkpoint", default="tte-flash", metavar="NAME|PATH", help="bundled name or folder")
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--candidates", type=Path, metavar="FILE", help="documents to rank: .txt (one a line) or .jsonl"
     )
     parser.add_argument("--top", type=int, default=5, metavar="N", help="how many candidates to show (default: 5)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_device(parser)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print everything as JSON")
     output.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained report")

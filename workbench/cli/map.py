@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cli._arguments import UsageError
+from workbench.cli._options import add_device, add_split, check_out
 from workbench.cli._screen import plain, show_progress, table, write, write_json
 
 _SUFFIXES = (".html", ".parquet")
@@ -40,7 +41,7 @@ def register(commands: Any) -> None:
         "--layer", type=int, metavar="L", help="decoder layer from 0, -1 for the last (default: the last)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="map.html or map.parquet")
-    parser.add_argument("--split", default="test", help="part of the data set (default: test)")
+    add_split(parser)
     parser.add_argument("--n", type=int, metavar="N", help="samples to read (default: all)")
     parser.add_argument(
         "--limit", type=int, metavar="N", help="points beyond which samples are drawn (default: 200,000)"
@@ -55,8 +56,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--no-repeat", action="store_true", help="leave out the second fit that tells how stable the map is"
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
-    parser.add_argument("--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: by device)")
+    add_device(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     parser.set_defaults(run=run)
 
@@ -87,10 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.out.suffix not in _SUFFIXES:
-        raise UsageError(f"--out is '{args.out}', but must end in {' or '.join(_SUFFIXES)}.")
-    if args.out.is_dir():
-        raise UsageError(f"--out is '{args.out}', which is a folder; name a file.")
+    check_out(args.out, _SUFFIXES)
     if len(args.data) > 2 or len(args.checkpoint or ()) > 2:
         raise UsageError("A map shows two checkpoints at most.")
     if args.limit is not None and args.limit < 1:

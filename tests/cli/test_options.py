@@ -1,0 +1,48 @@
+"""Options that several commands take are told in the same words, and a file that cannot be written is refused at once."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from workbench.cli._arguments import UsageError
+from workbench.cli._main import make_parser
+from workbench.cli._options import REPORTS, check_out
+
+
+def told(flag: str) -> dict[str, set[str]]:
+    """Which commands have an option, by what their help says of it."""
+    found: dict[str, set[str]] = {}
+    for action in make_parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, parser in action.choices.items():
+                for option in parser._actions:
+                    if flag in option.option_strings:
+                        found.setdefault(str(option.help), set()).add(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("flag", "others"),
+    [
+        # A command that means something else by a flag says so, and is named here.
+        ("--device", {"ablate"}),
+        ("--dtype", {"bench-embed"}),
+        ("--keep", set()),
+    ],
+)
+def test_the_same_option_is_told_in_the_same_words(flag: str, others: set[str]) -> None:
+    shared = [names for names in told(flag).values() if not names <= others]
+    assert len(shared) == 1
+    assert {"audit", "compare"} <= shared[0]
+
+
+def test_a_report_ends_in_what_can_be_written(tmp_path: Path) -> None:
+    check_out(None, REPORTS)
+    check_out(tmp_path / "report.html", REPORTS)
+    check_out(tmp_path / "report.json", REPORTS)
+    with pytest.raises(UsageError, match=r"report\.pdf', but must end in \.html or \.json"):
+        check_out(tmp_path / "report.pdf", REPORTS)
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(UsageError, match="which is a folder; name a file"):
+        check_out(tmp_path / "folder.html", REPORTS)

@@ -1,0 +1,57 @@
+"""Options that several commands take, declared and checked in one place, so that they are told in the same words."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.cli._arguments import UsageError
+
+REPORTS = (".html", ".json")
+"""What a report may be written as."""
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """The checkpoint as the first word."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="bundled name or folder")
+
+
+def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
+    """The checkpoint as an option, where other words come first."""
+    parser.add_argument(
+        "--checkpoint", default="tte-flash", metavar="NAME|PATH", help="bundled name or folder (default: tte-flash)"
+    )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The data set that is read, and which part of it."""
+    parser.add_argument("--data", required=True, metavar="DATASET", help="path, or reader:source, or 'shapes'")
+    add_split(parser)
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Which part of a data set is read."""
+    parser.add_argument("--split", default="test", help="part of the data (default: test)")
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Where a report goes, and where what was read for it is kept."""
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"report{' or report'.join(REPORTS)}")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="where readings are kept (default: the user's cache)"
+    )
+
+
+def add_device(parser: argparse.ArgumentParser, *, further: str = "") -> None:
+    """Where the model runs, and in which precision; `further` ends what is said of the default precision."""
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
+    parser.add_argument("--dtype", metavar="NAME", help=f"float32, bfloat16 or float16 (default: by device{further})")
+
+
+def check_out(out: Path | None, suffixes: Sequence[str]) -> None:
+    """Raises UsageError for a file of `--out` that cannot be written as its name asks."""
+    if out is None:
+        return
+    if out.suffix not in suffixes:
+        raise UsageError(f"--out is '{out}', but must end in {' or '.join(suffixes)}.")
+    if out.is_dir():
+        raise UsageError(f"--out is '{out}', which is a folder; name a file.")
