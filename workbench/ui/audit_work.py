@@ -12,6 +12,7 @@ from workbench.render import audit_parts as parts
 from workbench.render.audit_html import audit_html, sections
 from workbench.render.comparison_parts import notes_html
 from workbench.stages import Progress
+from workbench.ui.asked import split_of, whole_of
 from workbench.ui.audit_shelf import AuditOrder
 from workbench.ui.desk import Desk
 
@@ -20,23 +21,13 @@ def check_asked(desk: Desk, checkpoint: object, data: object, split: object, n: 
     """The order, in names that the page offered. Raises WorkbenchError for anything else."""
     desk.path_of(checkpoint)
     desk.data_of(data)
-    if not isinstance(split, str) or not split.strip() or len(split) > 100:
-        raise BadInput("The split is empty or too long; 'test' is the usual one.")
     return AuditOrder(
         checkpoint=str(checkpoint),
         data=str(data),
-        split=split.strip(),
-        n=_whole(n, "The number of samples", 1, MAX_N),
-        seed=_whole(seed, "The seed", 0, 2**31 - 1),
+        split=split_of(split),
+        n=whole_of(n, "The number of samples", 1, MAX_N),
+        seed=whole_of(seed, "The seed", 0, 2**31 - 1),
     )
-
-
-def _whole(value: object, what: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
-        raise BadInput(f"{what} must be a whole number, not '{str(value)[:50]}'.")
-    if not low <= value <= high:
-        raise BadInput(f"{what} is {value:,.0f}, but must lie between {low:,} and {high:,}.")
-    return int(value)
 
 
 def start_audit(desk: Desk, order: AuditOrder, tab: str | None) -> str:

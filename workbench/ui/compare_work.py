@@ -11,6 +11,7 @@ from workbench.comparing.making import Setup, choose, make_comparison
 from workbench.comparing.question import MAX_N, Question, pose
 from workbench.errors import BadInput, Cancelled
 from workbench.stages import Progress
+from workbench.ui.asked import split_of, whole_of
 from workbench.ui.compare_shelf import CompareOrder
 from workbench.ui.desk import Desk
 
@@ -57,14 +58,12 @@ def check_asked(desk: Desk, asked: CompareAsked) -> CompareOrder:
     if len(set(names)) < len(names):
         raise BadInput("A checkpoint is chosen twice; a comparison needs checkpoints that differ.")
     desk.data_of(asked.data)
-    if not isinstance(asked.split, str) or not asked.split.strip() or len(asked.split) > 100:
-        raise BadInput("The split is empty or too long; 'test' is the usual one.")
-    n = asked.n
-    if isinstance(n, bool) or not isinstance(n, int | float) or not float(n).is_integer():
-        raise BadInput(f"The number of samples must be a whole number, not '{str(n)[:50]}'.")
-    if not 1 <= n <= MAX_N:
-        raise BadInput(f"The number of samples is {n:,.0f}, but must lie between 1 and {MAX_N:,}.")
-    return CompareOrder(checkpoints=names, data=str(asked.data), split=asked.split.strip(), n=int(n))
+    return CompareOrder(
+        checkpoints=names,
+        data=str(asked.data),
+        split=split_of(asked.split),
+        n=whole_of(asked.n, "The number of samples", 1, MAX_N),
+    )
 
 
 def start_compare(desk: Desk, asked: CompareAsked, tab: str | None) -> str:

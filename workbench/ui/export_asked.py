@@ -8,6 +8,7 @@ from workbench.data.readers.enclosed import ENDINGS, choose_table
 from workbench.data.unpacking import check_zip
 from workbench.errors import BadInput, UnknownName
 from workbench.export.plan import EXTRAS
+from workbench.ui.asked import split_of, whole_of
 from workbench.ui.desk import SHAPES, Desk
 from workbench.ui.export_order import ZIP_GONE, ExportOrder
 
@@ -36,7 +37,7 @@ def check_order(desk: Desk, asked: ExportAsked) -> ExportOrder:
     checkpoint = desk.path_of(asked.checkpoint)
     packed, title = (None, str(asked.data)) if asked.upload is None else _zip_of(desk, asked.upload)
     data = desk.data_of(asked.data) if packed is None else ""
-    n = None if asked.n in (None, "") else _rows(asked.n)
+    n = None if asked.n in (None, "") else whole_of(asked.n, "The number of rows", 1, MAX_ROWS)
     if n is None and packed is None and asked.data == SHAPES:
         raise BadInput("Shapes never ends; say how many rows.")
     extras = asked.extras if isinstance(asked.extras, list | tuple) else []
@@ -48,7 +49,7 @@ def check_order(desk: Desk, asked: ExportAsked) -> ExportOrder:
         checkpoint_name=str(asked.checkpoint),
         checkpoint=checkpoint,
         data=data,
-        split="test" if packed else _split(asked.split),
+        split="test" if packed else split_of(asked.split),
         zip=packed,
         n=n,
         extras=tuple(one for one in EXTRAS if one in extras),
@@ -90,17 +91,3 @@ def _zip_of(desk: Desk, file: object) -> tuple[Path, str]:
     name = Path(str(held.get("orig_name") or path).replace("\\", "/")).name
     tidy = "".join(letter if letter.isalnum() or letter in "._- " else "_" for letter in name).strip(". ")[:80]
     return Path(path), tidy or "data.zip"
-
-
-def _split(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise BadInput("The split is empty; 'test' is the usual one.")
-    return value.strip()[:100]
-
-
-def _rows(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
-        raise BadInput(f"The number of rows must be a whole number, not '{str(value)[:50]}'.")
-    if not 1 <= value <= MAX_ROWS:
-        raise BadInput(f"The number of rows is {value:,.0f}, but must lie between 1 and {MAX_ROWS:,}.")
-    return int(value)

@@ -12,6 +12,7 @@ from workbench.mapping.making import make_map
 from workbench.mapping.points import Points, check_of
 from workbench.mapping.settings import MapSettings
 from workbench.stages import Progress
+from workbench.ui.asked import split_of, whole_of
 from workbench.ui.desk import Desk
 from workbench.ui.zip_shelf import HeldZip
 
@@ -153,20 +154,19 @@ def _order(desk: Desk, asked: MapAsked, tab: str | None) -> _Order:
         if asked.second == first:
             raise BadInput("Both checkpoints are the same; choose another one to compare with, or none.")
         checkpoints = (str(first), str(asked.second))
-    if not isinstance(asked.split, str) or not asked.split.strip():
-        raise BadInput("The split is empty; 'test' is the usual one.")
+    split = split_of(asked.split)
     held = desk.zips.find(asked.data, tab)
     return _Order(
         checkpoints=checkpoints,
         data=desk.data_of(asked.data) if held is None else held.data,
         zip=held,
-        split=asked.split.strip() if held is None else "test",
-        n=_whole(asked.n, "The number of samples", MIN_SAMPLES, MAX_SAMPLES),
+        split=split if held is None else "test",
+        n=whole_of(asked.n, "The number of samples", MIN_SAMPLES, MAX_SAMPLES),
         of=check_of(str(asked.of)),
         layer=_layer(asked.layer),
         settings=MapSettings(
             projection=_projection(asked.projection),
-            n_neighbours=_whole(asked.neighbours, "The number of neighbours", 2, 200),
+            n_neighbours=whole_of(asked.neighbours, "The number of neighbours", 2, 200),
         ),
     )
 
@@ -177,7 +177,7 @@ def _layer(given: object) -> int | None:
     if written in (None, ""):
         return None
     number = int(written) if isinstance(written, str) and written.removeprefix("-").isdecimal() else written
-    return _whole(number, "The layer", -1_000, 1_000)
+    return whole_of(number, "The layer", -1_000, 1_000)
 
 
 def _projection(given: object) -> ProjectionName:
@@ -185,13 +185,3 @@ def _projection(given: object) -> ProjectionName:
         if given == known:
             return known
     raise BadInput("The projection is UMAP or PCA.")
-
-
-def _whole(value: object, what: str, low: int, high: int) -> int:
-    if value in (None, ""):
-        raise BadInput(f"{what} is empty; give a whole number from {low:,} to {high:,}.")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
-        raise BadInput(f"{what} must be a whole number, not '{str(value)[:50]}'.")
-    if not low <= value <= high:
-        raise BadInput(f"{what} is {value:,.0f}, but must lie between {low:,} and {high:,}.")
-    return int(value)
