@@ -1,7 +1,8 @@
 """An export that loads no model: rows become small records at once. Everything but the maker of records is the real one."""
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from workbench.export import part
 from workbench.export.engine import Engine
 from workbench.export.engines.single import SingleEngine
 from workbench.export.making import Made, Maker
+from workbench.export.place import Place
 from workbench.export.plan import Plan
 from workbench.export.run import Summary, run_export
 from workbench.types import Provenance
@@ -128,3 +130,13 @@ def tree(folder: Path) -> dict[str, bytes]:
     """All files under a folder but manifests, whose command differs."""
     files = (path for path in folder.rglob("*") if path.is_file() and "manifest" not in path.name)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    return json.loads(Place.of(out).manifest.read_text(encoding="utf-8"))
+
+
+def stopped_after(parts: int) -> Callable[[], bool]:
+    """An answer to whether a run is cancelled: not before that many parts."""
+    asked = itertools.count()
+    return lambda: next(asked) >= parts

@@ -3,28 +3,18 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from pictures import picture
 from transformers import AttentionInterface
 
 from workbench.embedder import Keep
-from workbench.images import refer
 from workbench.models.capture import ATTENTION
 from workbench.models.sequence import THINK, pack, visibility
-from workbench.types import Encoded, ImageRef, Sample
-
-
-def picture(width: int, height: int, seed: int = 0) -> ImageRef:
-    """A random image of the given size."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return refer(file.getvalue(), name=f"{width}x{height}.png")
+from workbench.types import Encoded, Sample
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ CONTEXTS: tuple[Context, ...] = ("latents_only", "query_and_latents")
 
 @pytest.fixture(scope="module")
 def traces(tiny_model: Any) -> list[Trace]:
-    from test_capture import picture
+    from pictures import picture
 
     samples = [
         Sample(id="a", text="What is at the centre?", images=(picture(128, 80),)),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import write_tiny
-from test_capture import picture
+from pictures import picture
 
 from workbench.edits import Edit, put
 from workbench.embedder import Editable

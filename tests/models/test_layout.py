@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_capture import picture
+from pictures import picture
 
 from workbench.errors import BadCheckpoint
 from workbench.models.attention_rules import Switch
