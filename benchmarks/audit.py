@@ -5,24 +5,11 @@ Memory should not grow with the samples. The last one is also made again from wh
     python benchmarks/audit.py --n 100 500 --json
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import torch
-from _measure import emit, parser
-
-_CODE = (
-    "import sys\n"
-    "from _measure import peak_mib\n"
-    "from workbench.cli import main\n"
-    "code = main(sys.argv[1:])\n"
-    "sys.stderr.write(str(peak_mib()))\n"
-    "sys.exit(code)\n"
-)
+from _measure import emit, parser, run_command
 
 
 def main() -> None:
@@ -44,17 +31,8 @@ def main() -> None:
 def run(checkpoint: str, n: int, kept: Path, threads: int) -> dict[str, float]:
     """Seconds and peak of one audit, the start of Python included."""
     asked = ["audit", checkpoint, "--data", "shapes", "--n", str(n), "--keep", str(kept), "--json"]
-    begun = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", _CODE, *asked],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return {"seconds": time.perf_counter() - begun, "peak_mib": float(done.stderr.strip().splitlines()[-1])}
+    ran = run_command(asked, threads=threads)
+    return {"seconds": ran.seconds, "peak_mib": ran.peak_mib}
 
 
 if __name__ == "__main__":

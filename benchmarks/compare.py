@@ -7,27 +7,15 @@ the first one under another title (its files are links), which is other content 
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import torch
-from _measure import emit, parser
+from _measure import emit, parser, run_command
 from _models import picture
 from large import make
 
 from workbench.assets import resolve_checkpoint
-
-_CODE = (
-    "import sys\n"
-    "from _measure import peak_mib\n"
-    "from workbench.cli import main\n"
-    "code = main(sys.argv[1:])\n"
-    "sys.stderr.write(str(peak_mib() / 1024))\n"
-    "sys.exit(code)\n"
-)
 
 
 def main() -> None:
@@ -88,17 +76,8 @@ def run(args: object, data: Path, *checkpoints: Path) -> dict[str, float]:
     folder, threads, n = (getattr(args, name) for name in ("folder", "threads", "n"))
     kept = folder / f"kept-{time.time_ns()}"
     asked = [*map(str, checkpoints), "--data", str(data), "--n", str(n), "--keep", str(kept), "--dtype", "bfloat16"]
-    begun = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", _CODE, "compare", *asked, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return {"seconds": time.perf_counter() - begun, "peak_gib": float(done.stderr.strip().splitlines()[-1])}
+    ran = run_command(["compare", *asked, "--json"], threads=threads)
+    return {"seconds": ran.seconds, "peak_gib": ran.peak_mib / 1024}
 
 
 if __name__ == "__main__":

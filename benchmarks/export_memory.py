@@ -3,15 +3,14 @@
 python benchmarks/export_memory.py --json --sizes 1000 20000
 """
 
-import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from _measure import emit, parser, peak_mib
+from _measure import emit, parser, run_alone
 
 
 def main() -> None:
@@ -20,26 +19,23 @@ def main() -> None:
     options.add_argument("--checkpoint", default="tte-flash")
     options.add_argument("--sizes", type=int, nargs="+", default=[1_000, 20_000])
     options.add_argument("--max-tokens", type=int, default=256)
-    options.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = options.parse_args()
-    if args.one is not None:
-        sys.stdout.write(json.dumps(measure(args.checkpoint, args.one, args.max_tokens, args.threads)) + "\n")
-        return
     found = {}
     for size in args.sizes:
-        words = [sys.executable, __file__, "--one", str(size), "--checkpoint", args.checkpoint]
-        words += ["--max-tokens", str(args.max_tokens), "--threads", str(args.threads)]
-        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-        found |= {f"{name} at {size}": value for name, value in json.loads(done.stdout).items()}
+        words = [args.checkpoint, str(size), str(args.max_tokens), str(args.threads)]
+        ran = run_alone("export_memory", "export", words, threads=args.threads)
+        one = {"peak_mib": round(ran.peak_mib, 1)} | json.loads(ran.printed)
+        found |= {f"{name} at {size}": value for name, value in one.items()}
     emit(found, args.json)
 
 
-def measure(checkpoint: str, n: int, max_tokens: int, threads: int) -> dict[str, float]:
-    """Export n samples of Shapes in this process; peak resident memory in MiB, before and after, and seconds."""
+def export(words: Sequence[str]) -> None:
+    """Export samples of Shapes in this process (checkpoint, how many, longest thought, threads); print rows and seconds."""
     from workbench.export.engines.single import SingleEngine
     from workbench.export.planning import make_plan
     from workbench.export.run import run_export
 
+    checkpoint, (n, max_tokens, threads) = words[0], map(int, words[1:])
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "thoughts.jsonl"
         plan = make_plan("shapes", checkpoint, out, n=n, device="cpu", max_tokens=max_tokens, threads=threads)
@@ -47,8 +43,8 @@ def measure(checkpoint: str, n: int, max_tokens: int, threads: int) -> dict[str,
         summary = run_export(plan, SingleEngine(), out)
         seconds = time.monotonic() - begun
         size = out.stat().st_size
-    peak = peak_mib()
-    return {"peak_mib": round(peak, 1), "rows": summary.rows, "seconds": round(seconds, 1), "mib_written": size / 2**20}
+    told = {"rows": summary.rows, "seconds": round(seconds, 1), "mib_written": size / 2**20}
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":

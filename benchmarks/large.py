@@ -7,14 +7,10 @@ and a small tokenizer padded to the real vocabulary size. It is made once under 
 """
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import torch
-from _measure import emit, parser
+from _measure import emit, parser, run_command
 from _models import WORDS, picture, write_random
 from transformers import Qwen2VLForConditionalGeneration
 
@@ -37,33 +33,15 @@ def main() -> None:
     data = picture(args.side, args.side).data
     assert data is not None
     image.write_bytes(data)
-    begun = time.perf_counter()
-    code = (
-        "import sys\n"
-        "from _measure import peak_mib\n"
-        "from workbench.cli import main\n"
-        "code = main(sys.argv[1:])\n"
-        "sys.stderr.write(str(peak_mib() / 1024))\n"
-        "sys.exit(code)\n"
-    )
     command = [str(image), "What is in this picture?", "--checkpoint", str(checkpoint), "--dtype", "bfloat16", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, "inspect", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(args.threads), "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    whole = time.perf_counter() - begun
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    told = json.loads(done.stdout)
+    ran = run_command(["inspect", *command], threads=args.threads)
+    told = json.loads(ran.printed)
     emit(
         {
             "command": "python benchmarks/large.py",
             "parameters": sum(p.numel() for p in _shape().parameters()),
-            "whole_seconds": whole,
-            "peak_gib": float(done.stderr.strip().splitlines()[-1]),
+            "whole_seconds": ran.seconds,
+            "peak_gib": ran.peak_mib / 1024,
             "stages": told.get("seconds"),
             "decoded_tokens": len(told["thought"]["tokens"]),
         },
