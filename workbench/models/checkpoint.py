@@ -8,7 +8,7 @@ import torch
 from workbench.embedder import Embedder
 from workbench.errors import BadCheckpoint, BadInput
 from workbench.models.reading import check_folder
-from workbench.models.registries import FORMATS
+from workbench.models.registries import FORMATS, Format
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -28,15 +28,19 @@ def choose_device(device: str | None = None, dtype: str | None = None) -> tuple[
     return chosen, DTYPES[dtype]
 
 
+def find_format(folder: Path) -> Format | None:
+    """The format that recognises a folder; None where none does."""
+    return next((reader for _, kind in FORMATS.items() if (reader := kind()).recognises(folder)), None)
+
+
 def load_checkpoint(path: Path | str, *, device: str | None = None, dtype: str | None = None) -> Embedder:
     """Load a checkpoint folder, whatever its format. Raises BadCheckpoint with one sentence."""
     folder = Path(path)
     check_folder(folder)
     chosen, precision = choose_device(device, dtype)
-    for _, kind in FORMATS.items():
-        reader = kind()
-        if reader.recognises(folder):
-            return reader.load(folder, device=chosen, dtype=precision)
+    reader = find_format(folder)
+    if reader is not None:
+        return reader.load(folder, device=chosen, dtype=precision)
     raise BadCheckpoint(
         f"'{folder.name}' is of no known format ({', '.join(FORMATS.names())}); a Thinkscope checkpoint holds a "
         "thinkscope.json. `thinkscope train tte-flash --backbone FOLDER` makes one from a Qwen2-VL model."

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from workbench.embedder import Embedder
+from workbench.models.layout import Layout
 from workbench.registry import Registry
 from workbench.types import Sample
 
@@ -157,6 +158,13 @@ class Format(abc.ABC):
     @abc.abstractmethod
     def recognises(self, path: Path) -> bool:
         """Whether the folder is of this format, from file names and JSON alone."""
+
+    def layout(self, _path: Path, /) -> Layout | None:
+        """What the folder says of think and embed tokens, from JSON alone; None where that needs the weights.
+
+        Raises BadCheckpoint with one sentence. With it, what a layout rules out is refused before anything is loaded.
+        """
+        return None
 
     @abc.abstractmethod
     def load(self, path: Path, *, device: torch.device, dtype: torch.dtype) -> Embedder:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from workbench.edits import Edit
 from workbench.embedder import DecodesThoughts, Editable
 from workbench.errors import BadInput, Unsupported
+from workbench.models.editable import why_not_editable
 from workbench.models.editing import Edited, run_edits
 from workbench.models.one_pass import OnePassEmbedder, as_array
 from workbench.models.runs import runs
@@ -39,12 +40,8 @@ class ThinkingEmbedder(OnePassEmbedder, DecodesThoughts, Editable):
             raise BadInput(
                 "Edits are of one sample or more, with as many edits for each as for the others, one at least."
             )
-        extraction = self._backbone.layout.extraction
-        if extraction in ("dual_adapter", "two_pass"):
-            raise Unsupported(
-                f"'{self.info.name}' has the extraction {extraction}, and edits of thoughts are built for models whose think and embed "
-                "tokens come from one pass with shared weights; its traces can be read."
-            )
+        if (reason := why_not_editable(self._backbone.layout, self.info.name)) is not None:
+            raise Unsupported(reason)
         tail = self._backbone.layout.n_think + self._backbone.layout.n_embed
         lengths = [len(encoded.tokens.ids) + len(edits[0]) * tail for encoded in batch]
         together = runs(list(zip(batch, edits, strict=True)), lengths, self._backbone.device)

@@ -67,10 +67,12 @@ class NativeFormat(Format):
     def recognises(self, path: Path) -> bool:
         return (path / MANIFEST).is_file()
 
+    def layout(self, path: Path, /) -> Layout:
+        return Layout.from_json(read_manifest(path).get("layout", {}))
+
     def load(self, path: Path, *, device: torch.device, dtype: torch.dtype) -> Embedder:
-        manifest = read_manifest(path)
+        manifest, layout = read_manifest(path), self.layout(path)
         family = FAMILIES.get(str(manifest.get("family")))()
-        layout = Layout.from_json(manifest.get("layout", {}))
         model, processor = read_hugging_face(family, path, device=device, dtype=dtype)
         ids = LayoutIds.find(layout, processor.tokenizer)
         rows = family.token_embedding(model).weight.shape[0]
