@@ -13,6 +13,13 @@ SAMPLES = 6
 LONG = 300_000
 """Milliseconds: the checkpoint reads 200 candidates, on a machine that may be busy."""
 
+SCROLL = """box => {
+  box.scrollTo(150, 150);
+  const [at, name, head] = [box, box.querySelector("tbody tr:last-child td"), box.querySelector("thead th:last-child")].map(node => node.getBoundingClientRect());
+  return { right: box.scrollLeft, down: box.scrollTop, name: name.left - at.left, head: head.top - at.top };
+}"""
+"""Scrolls a wide table in its box; tells how far, and where the first cell of a row and the head stand in the box."""
+
 
 def order(page: Any, n: int) -> None:
     page.locator("#ts-audit-n input").fill(str(n))
@@ -51,8 +58,15 @@ def test_a_checkpoint_is_audited_cancelled_and_gone_on_with(tab: Any, tmp_path: 
     waiting.value.save_as(tmp_path / "audit.json")
     assert json.loads((tmp_path / "audit.json").read_text())["schema"] == "thinkscope.audit"
 
-    page.set_viewport_size({"width": 800, "height": 900})
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for width in (1440, 800):
+        page.set_viewport_size({"width": width, "height": 500})
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    scrolled = page.get_by_test_id("audit").locator(".cp-wide").first.evaluate(SCROLL)
+    assert scrolled["right"] > 100
+    assert scrolled["down"] > 100
+    # What a row and a column are stays to be seen.
+    assert abs(scrolled["name"]) <= 1
+    assert abs(scrolled["head"]) <= 1
 
 
 def test_explore_tells_what_hiding_each_thought_does(tab: Any) -> None:

@@ -12,7 +12,7 @@ _STYLE = """
 body{margin:0 auto;max-width:80em;padding:1.2em;font:16px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff}
 h1{font-size:1.5em;margin:.2em 0}h3{font-size:1.15em;margin:1.6em 0 .3em!important}
 @media(prefers-color-scheme:dark){body{color:#e6e9ec;background:#14171a}
-.cp{--cp-soft:#a3b0c2;--cp-line:#3d444d;--cp-up:#7fd3a4;--cp-down:#f5a99b;--cp-accent:#7aa7ff}}
+.cp{--cp-soft:#a3b0c2;--cp-line:#3d444d;--cp-up:#7fd3a4;--cp-down:#f5a99b;--cp-accent:#7aa7ff;--cp-paper:#14171a}}
 """.strip()
 
 

@@ -36,13 +36,13 @@ a{color:var(--cp-accent)}
 .cp-tabs>input:focus-visible+label{outline:2px solid var(--cp-accent)}
 .cp-tabs>input:nth-of-type(1):checked~div:nth-of-type(1),.cp-tabs>input:nth-of-type(2):checked~div:nth-of-type(2),
 .cp-tabs>input:nth-of-type(3):checked~div:nth-of-type(3){display:block}
-.cp-long{max-height:24em;overflow:auto}
+.cp .cp-long{max-height:24em;overflow:auto}
 .cp-slides{display:flex;flex-wrap:wrap;gap:12px}
 .cp-slide{position:relative}
 .cp-slide>.cp-over{position:absolute;inset:0 auto 0 0;width:50%;min-width:16px;max-width:100%;overflow:hidden;resize:horizontal;
 border-right:2px solid #fff;box-shadow:1px 0 0 #000}
 @media(prefers-color-scheme:dark){body{color:#e6e9ec;background:#14171a}
-.cp{--cp-soft:#a3b0c2;--cp-line:#3d444d;--cp-gone:#5c2a22;--cp-new:#14472f;--cp-up:#7fd3a4;--cp-down:#f5a99b;--cp-accent:#7aa7ff}}
+.cp{--cp-soft:#a3b0c2;--cp-line:#3d444d;--cp-gone:#5c2a22;--cp-new:#14472f;--cp-up:#7fd3a4;--cp-down:#f5a99b;--cp-accent:#7aa7ff;--cp-paper:#14171a}}
 """.strip()
 
 

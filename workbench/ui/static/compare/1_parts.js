@@ -43,7 +43,7 @@ class ChangeList {
     this.head = make("tr", {});
     this.body = make("tbody", { "data-testid": "changes" });
     this.rest = make("button", { type: "button", class: "tv-button tv-small", onclick: () => this.show(this.more + LISTED) }, "Show more");
-    this.node = make("div", {}, make("div", { class: "cp-list" }, make("table", {}, make("thead", {}, this.head), this.body)), this.rest);
+    this.node = make("div", {}, make("div", { class: "cp-wide cp-list" }, make("table", {}, make("thead", {}, this.head), this.body)), this.rest);
     this.show(LISTED);
   }
 
