@@ -18,6 +18,7 @@ from workbench.auditing.document import schema
 from workbench.comparing.reading import ABOUT, Reading
 from workbench.edits import Edit
 from workbench.errors import BadCheckpoint, BadInput, Cancelled, UnknownName, Unsupported
+from workbench.models.layout import Layout, no_think, tte_flash
 from workbench.render.audit_html import audit_html
 from workbench.stages import Progress
 
@@ -319,14 +320,18 @@ def test_data_without_candidates_and_with_missing_images(tiny_checkpoint: Path, 
     assert "hit_change" not in changed.measures
 
 
-def test_a_model_that_does_not_think_is_refused(tmp_path: Path, shapes_rows: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    ("layout", "told"),
+    [(no_think(), r"no think tokens \(K = 0\)"), (tte_flash(2, extraction="two_pass"), "the extraction two_pass")],
+)
+def test_a_model_whose_thoughts_cannot_be_edited_is_refused_before_the_data_are_read(
+    tmp_path: Path, shapes_rows: list[dict[str, Any]], layout: Layout, told: str
+) -> None:
     from checkpoints import write_tiny
 
-    from workbench.models.layout import no_think
-
-    plain = write_tiny(tmp_path / "plain", shapes_rows, layout=no_think())
-    with pytest.raises(Unsupported, match=r"no think tokens \(K = 0\)"):
-        run_audit(plain, "shapes", split="test", n=4, kept=tmp_path / "kept")
+    folder = write_tiny(tmp_path / "plain", shapes_rows, layout=layout)
+    with pytest.raises(Unsupported, match=told):
+        run_audit(folder, "/nowhere", split="test", n=4, kept=tmp_path / "kept")
 
 
 @pytest.mark.parametrize(

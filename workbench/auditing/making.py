@@ -31,6 +31,7 @@ from workbench.comparison import Source
 from workbench.embedder import Editable, Embedder
 from workbench.errors import BadInput, OutOfMemory, Unsupported
 from workbench.models.checkpoint import load_checkpoint
+from workbench.models.editable import check_editable
 from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.stages import Progress, part_of, quiet
 
@@ -56,13 +57,14 @@ class Wanted:
 
 
 def ask(checkpoint: Path | str, data: str, *, split: str, n: int, seed: int, fit_split: str = FIT_SPLIT) -> Wanted:
-    """Find checkpoint and data. Raises BadInput or BadCheckpoint with one sentence."""
+    """Find checkpoint and data. Raises BadInput, BadCheckpoint or Unsupported with one sentence."""
     if not 0 <= seed < 2**31:
         raise BadInput(f"The seed is {seed}, but must be a whole number from 0 to 2,147,483,647.")
     if not 1 <= n <= MAX_N:
         raise BadInput(f"The number of samples is {n:,}, but must be 1 to {MAX_N:,}.")
     path = resolve_checkpoint(str(checkpoint))
     check_folder(path)
+    check_editable(path)
     chosen = Chosen(path=path, name=read_card(path).name, sha256=checkpoint_hash(path))
     question = pose(data, split=split, n=n)
     fit, unfit = pose_fit(data, fit_split, question)
