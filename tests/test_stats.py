@@ -197,3 +197,16 @@ def test_effective_rank() -> None:
     assert stats.effective_rank(np.array([2.0, 2.0, 2.0, 0.0])) == pytest.approx(3)
     assert stats.effective_rank(np.array([5.0, 0.0])) == pytest.approx(1)
     assert stats.effective_rank(np.zeros(3)) == 0
+
+
+def test_slopes_of_the_effective_rank_are_its_differences() -> None:
+    variances = np.array([3.0, 1.0, 0.5, 0.2])
+    steps = 1e-6 * np.eye(4)
+    differences = [
+        (stats.effective_rank(variances + step) - stats.effective_rank(variances - step)) / 2e-6 for step in steps
+    ]
+    assert stats.effective_rank_slopes(variances) == pytest.approx(differences, rel=1e-6)
+    # To scale all variances changes nothing.
+    assert stats.effective_rank_slopes(variances) @ variances == pytest.approx(0, abs=1e-12)
+    assert np.isfinite(stats.effective_rank_slopes(np.array([1.0, 0.0]))).all()
+    assert not stats.effective_rank_slopes(np.zeros(3)).any()

@@ -120,8 +120,9 @@ class Geometry:
     """Cosine of two samples' thoughts at the same position; None of fewer than two samples."""
     cosine_positions: Estimate | None
     """Cosine of two thoughts of the same sample; None where K is 1."""
-    effective_rank: float
-    """Of the centred thoughts (`stats.effective_rank`), mean over positions; at most the width, and the samples less one."""
+    effective_rank: Estimate
+    """Of the centred thoughts (`stats.effective_rank`), mean over positions; at most the width, and the samples less one. The
+    interval is by linearisation, and blind to the growth with the samples."""
     by_query: Estimate | None
     """Share of the variance that text of the query, image, position, and query and image together explain; they sum to 1.
     None where no two samples could be crossed."""

@@ -185,6 +185,18 @@ def effective_rank(variances: Float[np.ndarray, " n"]) -> float:
     return float(np.exp(entropy(positive / total))) if total > 0 else 0.0
 
 
+def effective_rank_slopes(variances: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """How much the effective rank rises with each variance: its gradient, for error by linearisation; 0 without any variance."""
+    positive = np.clip(np.asarray(variances, dtype=np.float64), 0, None)
+    total = positive.sum()
+    if not total > 0:
+        return np.zeros(len(positive))
+    shares = positive / total
+    # A direction of no variance has a slope without bound, but no sample that moves along it.
+    logs = np.log(np.maximum(shares, 1e-12))
+    return -np.exp(entropy(shares)) * (logs + entropy(shares)) / total
+
+
 def paired_interval(
     first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"], *, seed: int, n_resamples: int = 2000
 ) -> Interval:

@@ -8,13 +8,14 @@ from workbench.auditing.crossing import FACTORS
 from workbench.auditing.figures import estimates
 from workbench.comparing.reading import Reading
 from workbench.comparison import Estimate
-from workbench.stats import Interval, effective_rank, ratio_interval
+from workbench.stats import Interval, effective_rank, effective_rank_slopes, ratio_interval
 
 
 def find_geometry(reading: Reading, squares: Float[np.ndarray, "squares layers 4"], seed: int) -> tuple[Geometry, ...]:
     """Figures of every layer. Intervals are over samples, those of the shares of variance over squares of two samples.
 
-    The effective rank has none: it is a figure of the whole cloud, and grows with the samples up to the width.
+    The effective rank is a figure of the whole cloud; its interval is of its linear part in each sample (the delta method), and
+    is blind to what all samples of this number share: the rank grows with the samples, up to the width.
     """
     return tuple(_layer(reading, layer, squares, seed) for layer in range(reading.info.n_layers))
 
@@ -45,9 +46,27 @@ def _layer(reading: Reading, layer: int, squares: np.ndarray, seed: int) -> Geom
         spread=_estimate(ratio_interval(np.concatenate(away), np.concatenate(power), seed=seed)),
         cosine_samples=told.get("between"),
         cosine_positions=told.get("within"),
-        effective_rank=float(np.mean([effective_rank(np.linalg.eigvalsh(one / n)) for one in products])),
+        effective_rank=_rank(reading, layer, mean, products / max(1, n), seed),
         **_shares(squares, layer, seed),
     )
+
+
+def _rank(
+    reading: Reading,
+    layer: int,
+    mean: Float[np.ndarray, "think width"],
+    covariances: Float[np.ndarray, "think width width"],
+    seed: int,
+) -> Estimate:
+    """The effective rank, mean over positions."""
+    variances, directions = np.linalg.eigh(covariances)
+    slopes = np.stack([effective_rank_slopes(one) for one in variances])
+    value = np.mean([effective_rank(one) for one in variances])
+    found = []
+    for _, some in reading.states_by_part(layer):
+        along = np.einsum("nkw,kwi->nki", some.astype(np.float64) - mean, directions, optimize=True)
+        found.append(value + ((along**2 - variances) * slopes).sum(axis=2).mean(axis=1))
+    return estimates({"rank": np.concatenate(found)}, seed)["rank"]
 
 
 def _shares(squares: np.ndarray, layer: int, seed: int) -> dict[str, Estimate | None]:

@@ -229,7 +229,7 @@ def geometry_html(audit: Audit) -> str:
             figure(one.spread),
             figure(one.cosine_samples),
             figure(one.cosine_positions),
-            f"{one.effective_rank:.1f}",
+            figure(one.effective_rank),
             *(figure(found) for found in _by(one)),
         ]
         for one in audit.geometry
