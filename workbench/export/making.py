@@ -6,7 +6,7 @@ What is in a batch depends on the part's rows and the plan alone, so that a part
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import final
 
@@ -82,6 +82,10 @@ class Maker:
             raise Unsupported(
                 f"'{model.info.name}' was not trained to decode with the context '{plan.context}', only: {known}."
             )
+        # Threads that open images take time from a model on the same core, and wait for nothing on a GPU's machine. They stay
+        # for all parts: memory that a thread of each part asked for would be given back to nobody.
+        on_gpu = model.info.provenance.device.startswith("cuda")
+        self._pool = ThreadPoolExecutor(4 if on_gpu else 1, thread_name_prefix="ahead")
 
     def make(self, rows: Sequence[Row], *, arrays_file: str) -> Made:
         """Make the records of a part.
@@ -96,15 +100,12 @@ class Maker:
         """
         begun = time.perf_counter()
         part = _Part(arrays_file)
-        # Threads that open images take time from a model on the same core, and wait for nothing on a GPU's machine.
-        on_gpu = self._model.info.provenance.device.startswith("cuda")
-        with ThreadPoolExecutor(4 if on_gpu else 1, thread_name_prefix="ahead") as pool:
-            entries = list(pool.map(self._open, rows))
-            for entry in entries:
-                if entry.error:
-                    part.records[entry.row.number] = failed_record(entry.row, entry.error, entry.pair)
-            for batch, futures in self._ahead(self._batches(entries), pool):
-                self._run(part, batch, futures)
+        entries = list(self._pool.map(self._open, rows))
+        for entry in entries:
+            if entry.error:
+                part.records[entry.row.number] = failed_record(entry.row, entry.error, entry.pair)
+        for batch, futures in self._ahead(self._batches(entries)):
+            self._run(part, batch, futures)
         records = tuple(part.records[row.number] for row in rows)
         failed = sum(record["error"] is not None for record in records)
         return Made(
@@ -139,16 +140,20 @@ class Maker:
         if run:
             yield run
 
-    def _ahead(
-        self, batches: Iterator[list[_Entry]], pool: Executor
-    ) -> Iterator[tuple[list[_Entry], list[Future[Encoded | str]]]]:
+    def _ahead(self, batches: Iterator[list[_Entry]]) -> Iterator[tuple[list[_Entry], list[Future[Encoded | str]]]]:
         """Each batch with its samples under preparation, and the plan's number of batches after it."""
         begun: deque[tuple[list[_Entry], list[Future[Encoded | str]]]] = deque()
-        for batch in batches:
-            begun.append((batch, [pool.submit(self._prepare, entry) for entry in batch]))
-            if len(begun) > self._plan.ahead:
+        try:
+            for batch in batches:
+                begun.append((batch, [self._pool.submit(self._prepare, entry) for entry in batch]))
+                if len(begun) > self._plan.ahead:
+                    yield begun.popleft()
+            while begun:
                 yield begun.popleft()
-        yield from begun
+        finally:
+            for _, futures in begun:
+                for future in futures:
+                    future.cancel()
 
     def _prepare(self, entry: _Entry) -> Encoded | str:
         assert entry.pair is not None
