@@ -48,14 +48,15 @@ def lines(found: Series, *, units: str, x: str) -> str:
                 continue
             path.append(f"{pen}{place:.1f} {_y(value, low, high):.1f}")
             pen = "L"
-        parts.append(f'<path d="{"".join(path)}" fill="none" stroke="{_colour(s)}" stroke-width="2"/>')
+        dashes = ' stroke-dasharray="6 4"' if _is_dashed(s) else ""
+        parts.append(f'<path d="{"".join(path)}" fill="none" stroke="{_colour(s)}" stroke-width="2"{dashes}/>')
         parts += [
             f'<circle cx="{place:.1f}" cy="{_y(value, low, high):.1f}" r="3" fill="{_colour(s)}">'
             f"{_tip(label, name, value, units)}</circle>"
             for place, label, value in zip(places, found.x, found.values[s].tolist(), strict=True)
             if np.isfinite(value)
         ]
-    return _svg(parts, f"lines of {units} over {x}") + _legend(found.names)
+    return _svg(parts, f"lines of {units} over {x}") + _legend(found.names, dashed=True)
 
 
 def points(places: np.ndarray, names: Sequence[str], groups: Sequence[str], *, units: str, axes: Sequence[str]) -> str:
@@ -75,6 +76,11 @@ def points(places: np.ndarray, names: Sequence[str], groups: Sequence[str], *, u
 
 def _colour(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
+
+
+def _is_dashed(index: int) -> bool:
+    """Every second time that the colours are through."""
+    return index // len(PALETTE) % 2 == 1
 
 
 def _ends(shown: np.ndarray, *, zero: bool) -> tuple[float, float]:
@@ -124,10 +130,16 @@ def _svg(parts: Sequence[str], label: str) -> str:
     )
 
 
-def _legend(names: Sequence[str]) -> str:
+def _legend(names: Sequence[str], *, dashed: bool = False) -> str:
     if len(names) < 2:
         return ""
     entries = (
-        f'<span><i style="background:{_colour(i)}"></i>{html.escape(name)}</span>' for i, name in enumerate(names)
+        f'<span><i style="background:{_swatch(i) if dashed else _colour(i)}"></i>{html.escape(name)}</span>'
+        for i, name in enumerate(names)
     )
     return f'<div class="ts-legend">{"".join(entries)}</div>'
+
+
+def _swatch(index: int) -> str:
+    colour = _colour(index)
+    return f"repeating-linear-gradient(90deg,{colour} 0 4px,transparent 4px 6px)" if _is_dashed(index) else colour

@@ -1,0 +1,39 @@
+"""Charts as SVG: no two lines look alike before both colours and dashes are through."""
+
+import re
+
+import numpy as np
+
+from workbench.render import svg
+from workbench.render.values import Series
+
+
+def drawn(n: int) -> str:
+    values = np.linspace(0, 1, n * 3).reshape(n, 3)
+    return svg.lines(
+        Series(names=tuple(f"line {i}" for i in range(n)), x=("0", "1", "2"), values=values), units="u", x="k"
+    )
+
+
+def test_lines_differ_in_colour_or_dashes() -> None:
+    page = drawn(14)
+    lines = re.findall(r'stroke="(#\w+)" stroke-width="2"( stroke-dasharray="6 4")?/>', page)
+    assert len(lines) == 14
+    assert len(set(lines)) == 14
+    swatches = re.findall(r'<i style="background:([^"]+)"', page)
+    assert len(set(swatches)) == 14
+    assert sum("gradient" in one for one in swatches) == 7
+
+
+def test_few_lines_are_whole() -> None:
+    assert "dasharray" not in drawn(7)
+    assert "gradient" not in drawn(7)
+
+
+def test_a_line_breaks_where_it_has_no_value() -> None:
+    values = np.array([[0.0, np.nan, 1.0, 2.0]])
+    page = svg.lines(Series(names=("",), x=("0", "1", "2", "3"), values=values), units="u", x="k")
+    [path] = re.findall(r'<path d="([^"]+)" fill="none"', page)
+    assert re.fullmatch(r"M[\d. ]+M[\d. ]+L[\d. ]+", path)
+    assert page.count("<circle") == 3
+    assert "ts-legend" not in page
