@@ -82,8 +82,7 @@ class Maker:
             raise Unsupported(
                 f"'{model.info.name}' was not trained to decode with the context '{plan.context}', only: {known}."
             )
-        # Threads that open images take time from a model on the same core, and wait for nothing on a GPU's machine. They stay
-        # for all parts: memory that a thread of each part asked for would be given back to nobody.
+        # Threads that open images take time from a model on the same core, and wait for nothing on a GPU's machine.
         on_gpu = model.info.provenance.device.startswith("cuda")
         self._pool = ThreadPoolExecutor(4 if on_gpu else 1, thread_name_prefix="ahead")
 

@@ -7,6 +7,7 @@ from typing import final
 from workbench.errors import BadInput
 from workbench.export.engine import ENGINES, Engine, Outcome, load_maker
 from workbench.export.plan import Plan
+from workbench.export.surroundings import share_memory
 
 
 @ENGINES.register("single")
@@ -26,6 +27,7 @@ class SingleEngine(Engine):
     def _run(self, plan: Plan, parts: Iterable[int], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         import torch
 
+        share_memory()
         threads = torch.get_num_threads()
         make = load_maker(self.maker)(plan)
         try:
