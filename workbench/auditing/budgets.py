@@ -51,7 +51,7 @@ def find_budget(measured: Measured, planned: Sequence[Planned], fit: Fit | None,
     return Budget(
         hit_at_1=curve(measured, planned, seed),
         enough=enough,
-        fitted_on=fit.split if fit is not None and len(fit.hits) >= LEAST else "",
+        fitted_on=fit.split if fit is not None and fit.is_enough else "",
         n_fitted=sum(len(one.fit_hits) for one in folds),
         policies=tuple(fit_policy(hits, agree, folds, tolerance, seed) for tolerance in TOLERANCES) if folds else (),
         points=_points(hits, agree, folds, seed),
@@ -69,7 +69,7 @@ class Fold:
 
 def find_folds(hits: Hits, agree: Agree, fit: Fit | None, seed: int) -> tuple[Fold, ...]:
     """One fold with other rows to choose on, or two halves each for the other; none where there are too few rows."""
-    if fit is not None and len(fit.hits) >= LEAST:
+    if fit is not None and fit.is_enough:
         return (Fold(fit.hits, fit.agree, np.arange(len(hits))),)
     if len(hits) < LEAST:
         return ()
@@ -88,16 +88,11 @@ def fit_policy(hits: Hits, agree: Agree, folds: Sequence[Fold], tolerance: float
         tolerance: Hit@1 that may be lost where the threshold is chosen.
         seed: of intervals.
     """
-    taken = np.zeros(len(hits), dtype=np.int64)
-    chosen = []
-    for fold in folds:
-        threshold = _thriftiest(fold.fit_hits, fold.fit_agree, tolerance)
-        chosen.append(threshold)
-        taken[fold.test] = stops(agree[fold.test], threshold)
-    found = _outcome(hits, taken, seed)
+    thresholds = [_thriftiest(fold.fit_hits, fold.fit_agree, tolerance) for fold in folds]
+    found = _outcome(hits, agree, folds, thresholds, seed)
     return Policy(
         tolerance=tolerance,
-        thresholds=tuple(chosen),
+        thresholds=tuple(thresholds),
         hit_at_1=found["hit"],
         hit_change=found["change"],
         thoughts=found["thoughts"],
@@ -108,16 +103,19 @@ def _points(hits: Hits, agree: Agree, folds: Sequence[Fold], seed: int) -> tuple
     """Hit@1 against thoughts taken, threshold by threshold; thresholds are quantiles of the agreement where they are chosen."""
     found = []
     for share in np.linspace(0, 1, _POINTS + 1) if folds else ():
-        taken = np.zeros(len(hits), dtype=np.int64)
-        for fold in folds:
-            threshold = float(np.quantile(fold.fit_agree, share)) if share < 1 else _NEVER
-            taken[fold.test] = stops(agree[fold.test], threshold)
-        one = _outcome(hits, taken, seed)
+        thresholds = [float(np.quantile(fold.fit_agree, share)) if share < 1 else _NEVER for fold in folds]
+        one = _outcome(hits, agree, folds, thresholds, seed)
         found.append(PolicyPoint(quantile=round(float(share), 3), hit_at_1=one["hit"], thoughts=one["thoughts"]))
     return tuple(found)
 
 
-def _outcome(hits: Hits, taken: Int[np.ndarray, " rows"], seed: int) -> dict[str, Estimate]:
+def _outcome(
+    hits: Hits, agree: Agree, folds: Sequence[Fold], thresholds: Sequence[float], seed: int
+) -> dict[str, Estimate]:
+    """What comes of stopping each fold's rows at its threshold."""
+    taken = np.zeros(len(hits), dtype=np.int64)
+    for fold, threshold in zip(folds, thresholds, strict=True):
+        taken[fold.test] = stops(agree[fold.test], threshold)
     got = hits[np.arange(len(hits)), taken]
     return estimates({"hit": got, "change": got - hits[:, -1], "thoughts": taken.astype(float)}, seed)
 

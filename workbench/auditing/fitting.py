@@ -1,7 +1,8 @@
 """Rows of another split, on which the adaptive policy's threshold is chosen: only what truncation does to them is measured."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from jaxtyping import Float
 from workbench.auditing.candidates import Candidates
 from workbench.auditing.measuring import agreements
 from workbench.auditing.parts import SIZE, part_path, read_parts
-from workbench.comparing.question import Question, pose
+from workbench.comparing.question import Question, content, pose
 from workbench.comparing.scores import UNKNOWN
 from workbench.edits import Edit
 from workbench.embedder import Editable, Embedder
 from workbench.errors import BadInput, Cancelled, Unsupported
+from workbench.models.runs import cut
 from workbench.stages import Progress
 from workbench.store import write_bytes_atomic
 from workbench.types import Encoded, Sample
@@ -25,7 +27,7 @@ ROWS = 200
 LEAST = 20
 """Ranked rows below which nothing is fitted."""
 _POSITIONS = 1_024
-"""Positions that run through the model together."""
+"""Positions of rows whose edits are held together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,11 @@ class Fit:
     agree: Float[np.ndarray, "rows think"]
     """Cosine of the embedding from k thoughts with that from k + 1."""
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are rows enough to choose a threshold on."""
+        return len(self.hits) >= LEAST
+
 
 def pose_fit(data: str, split: str, asked: Question) -> tuple[Question | None, str]:
     """The question on the other split, without rows that are audited themselves; None with the reason where there is none."""
@@ -47,22 +54,11 @@ def pose_fit(data: str, split: str, asked: Question) -> tuple[Question | None, s
         found = pose(data, split=split, n=ROWS)
     except BadInput as error:
         return None, f"the split {split} cannot be used ({error})"
-    audited = {_content(row.pair.query) for row in asked.rows if row.pair}
-    new = [row for row in found.rows if row.pair and row.target is not None and _content(row.pair.query) not in audited]
+    audited = {content(row.pair.query) for row in asked.rows if row.pair}
+    new = [row for row in found.rows if row.pair and row.target is not None and content(row.pair.query) not in audited]
     if len(new) < LEAST:
         return None, f"the split {split} has {len(new)} rows that are not audited and name a right document, of {LEAST}"
-    return (
-        Question(
-            data=found.data,
-            split=found.split,
-            title=found.title,
-            revision=found.revision,
-            rows=tuple(new),
-            names=found.names,
-            documents=found.documents,
-        ),
-        "",
-    )
+    return replace(found, rows=tuple(new), notes=()), ""
 
 
 def measure_fit(
@@ -107,8 +103,11 @@ def _part(model: Embedder, question: Question, candidates: Candidates, rows: ran
     agree = np.full((len(rows), n_think), np.nan, dtype=np.float32)
     queries = [row.pair.query for row in question.rows[rows.start : rows.stop] if row.pair]
     more = len(edits) * (n_think + 1)
-    for places, batch in _batches(model, queries, more):
-        for place, traces in zip(places, model.edit(batch, [edits] * len(batch)), strict=True):
+    ready = _ready(model, queries)
+    lengths = [len(encoded.tokens.ids) + more for _, encoded in ready]
+    for some in cut(ready, lengths, _POSITIONS):
+        edited = model.edit([encoded for _, encoded in some], [edits] * len(some))
+        for (place, _), traces in zip(some, edited, strict=True):
             embeddings = np.stack([trace.embedding for trace in traces])
             agree[place] = agreements(embeddings)
             if (ranks := candidates.ranks(rows.start + place, embeddings)) is not None:
@@ -118,33 +117,16 @@ def _part(model: Embedder, question: Question, candidates: Candidates, rows: ran
 
 def _documents(model: Embedder, question: Question) -> Float[np.ndarray, "documents dim"]:
     found = np.full((len(question.documents), model.info.dim), np.nan, dtype=np.float32)
-    for places, batch in _batches(model, question.documents, 0):
-        found[places] = model.embed(batch)
+    for begin in range(0, len(found), SIZE):
+        if ready := _ready(model, question.documents[begin : begin + SIZE]):
+            found[[begin + place for place, _ in ready]] = model.embed([encoded for _, encoded in ready])
     return found
 
 
-def _batches(model: Embedder, samples: Sequence[Sample], more: int) -> Iterator[tuple[list[int], list[Encoded]]]:
-    """Places and samples that fit into the room, at least one, each with `more` positions.
-
-    A sample that the model refuses is left out: it ranks nowhere, and no threshold is chosen on it.
-    """
-    places: list[int] = []
-    batch: list[Encoded] = []
-    longest = 0
+def _ready(model: Embedder, samples: Sequence[Sample]) -> list[tuple[int, Encoded]]:
+    """Samples with their places. One that the model refuses is left out: it ranks nowhere, and no threshold is chosen on it."""
+    found = []
     for place, sample in enumerate(samples):
-        try:
-            encoded = model.prepare(sample)
-        except (BadInput, Unsupported):
-            continue
-        longest = max(longest, len(encoded.tokens.ids) + more)
-        if batch and (len(batch) + 1) * longest > _POSITIONS:
-            yield places, batch
-            places, batch, longest = [], [], len(encoded.tokens.ids) + more
-        places.append(place)
-        batch.append(encoded)
-    if batch:
-        yield places, batch
-
-
-def _content(sample: Sample) -> tuple[object, ...]:
-    return (sample.text, *(image.sha256 for image in sample.images))
+        with suppress(BadInput, Unsupported):
+            found.append((place, model.prepare(sample)))
+    return found

@@ -287,7 +287,7 @@ def _notes(wanted: Wanted, reading: Reading, fit: Fit | None) -> list[str]:
             "the own text is when one thought is edited or attention is cut. Everything else is of all samples."
         )
     unfit = wanted.unfit
-    if fit is not None and len(fit.hits) < LEAST:
+    if fit is not None and not fit.is_enough:
         unfit = f"of its {len(fit.hits)} ranked rows {LEAST} are needed"
     if unfit:
         found.append(

@@ -59,8 +59,8 @@ class Question:
         object.__setattr__(self, "key", self._key())
 
     def _key(self) -> str:
-        rows = [[row.id, None if row.pair is None else _content(row.pair.query), row.target] for row in self.rows]
-        documents = [[name, _content(one)] for name, one in zip(self.names, self.documents, strict=True)]
+        rows = [[row.id, None if row.pair is None else content(row.pair.query), row.target] for row in self.rows]
+        documents = [[name, content(one)] for name, one in zip(self.names, self.documents, strict=True)]
         asked = json.dumps([self.revision, self.split, rows, documents])
         return hashlib.sha256(asked.encode()).hexdigest()
 
@@ -159,5 +159,6 @@ def _notes(rows: tuple[AskedRow, ...], own: int, total: int, pool: str) -> tuple
     return tuple(found)
 
 
-def _content(sample: Sample) -> list[Any]:
-    return [sample.role, sample.text, [image.sha256 for image in sample.images]]
+def content(sample: Sample) -> tuple[Any, ...]:
+    """What a sample is, whatever it is called: equal for equal text and images in the same role."""
+    return (sample.role, sample.text, tuple(image.sha256 for image in sample.images))
