@@ -119,6 +119,8 @@ def test_a_bad_upload_and_an_empty_question_are_explained(tab: Any, tmp_path: Pa
     (tmp_path / "notes.png").write_text("these are words")
     upload.set_input_files(tmp_path / "notes.png")
     says(tab, "'notes.png' is a text file, not an image")
+    # The sentence comes some 30 ms before the refused file is cleared away, which would take the next file with it.
+    tab.locator("#ts-image img").first.wait_for(state="detached")
     upload.wait_for(state="attached")
     Image.new("RGB", (2000, 5)).save(tmp_path / "thread.png")
     upload.set_input_files(tmp_path / "thread.png")
