@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data.shapes import ShapesConfig, write_shapes
-from workbench.models.sequence import EMBED, TEXT, THINK
+from workbench.models.sequence import EMBED, PAD, TEXT, THINK
 from workbench.recipes.batches import IGNORE, Encoder, RowOrder
-from workbench.recipes.config import DataSettings
+from workbench.recipes.config import DataSettings, TrainConfig
 from workbench.recipes.gathering import same
 from workbench.recipes.rows import document_key, read_training_rows, target_key
+from workbench.recipes.tte_flash import TteFlashStep
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,34 @@ def test_batch_holds_each_target_once_and_finds_it(encoder: Encoder, data: Path)
     rows = read_training_rows(data)[:16]
     batch = encoder(list(enumerate(rows)))
     assert len({tuple(key) for key in batch.keys.tolist()}) == len(batch.keys)
-    count = sum(len(part.ids) for part in (batch.texts, batch.images) if part is not None)
+    count = sum(len(part.ids) for part in batch.documents)
     assert count == len(batch.keys)
     for row, place in zip(rows, batch.positive.tolist(), strict=True):
         alone = encoder([(0, row)])
         assert alone.keys[alone.positive[0]].equal(batch.keys[place]), target_key(row)
+
+
+def test_documents_pass_in_runs_of_like_length_and_embed_as_they_would_together(
+    encoder: Encoder, data: Path, tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embeddings(room: int) -> tuple[dict[tuple[int, ...], torch.Tensor], list[Any]]:
+        monkeypatch.setattr("workbench.models.runs._POSITIONS_ON_CPU", room)
+        batch = encoder(list(enumerate(read_training_rows(data)[:16])))
+        step = TteFlashStep(tiny_model._backbone, TrainConfig(), None)
+        with torch.no_grad():
+            found = torch.cat([step.embed(part, True) for part in batch.documents])
+        keys = [tuple(key) for key in batch.keys.tolist()]
+        return dict(zip(keys, found, strict=True)), list(batch.documents)
+
+    (cut, parts), (whole, two) = embeddings(150), embeddings(100_000)
+    assert len(two) == 2 < len(parts)  # texts and images
+    assert all(part.ids.numel() <= 150 or len(part.ids) == 1 for part in parts)
+    texts = [part for part in parts if part.pixels is None]
+    lengths = [length for part in texts for length in (part.segments != PAD).sum(dim=1).tolist()]
+    assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
+    assert cut.keys() == whole.keys()
+    for key, vector in whole.items():
+        torch.testing.assert_close(cut[key], vector)
 
 
 def test_labels_are_the_text_one_step_ahead(encoder: Encoder, data: Path) -> None:
@@ -102,7 +126,8 @@ def test_a_negative_equal_to_a_target_is_that_target_whatever_it_is_called(encod
     ]
     batch = encoder(list(enumerate(rows)))
     assert len(batch.keys) == 3  # answer 1, answer 2, blue star
-    assert batch.positive.tolist() == [0, 1, 0]
+    first, second, third = batch.positive.tolist()
+    assert first == third != second
 
 
 def test_equal_targets_under_two_ids_do_not_stand_against_each_other(encoder: Encoder) -> None:

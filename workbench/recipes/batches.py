@@ -5,7 +5,7 @@ The order of rows is a pure function of seed and step, so that a resumed run see
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from workbench.images import refer
 from workbench.models.registries import Prefix, Processor
+from workbench.models.runs import runs
 from workbench.models.sequence import LayoutIds, Packed, pack, with_text
 from workbench.recipes.config import DataSettings
 from workbench.recipes.dense import IGNORE, DenseLabels, DenseTruth
@@ -30,15 +31,15 @@ labels alone."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainBatch:
-    """One step's tensors. Documents are distinct by target id; texts come first, then images."""
+    """One step's tensors. Documents are distinct by target id."""
 
     queries: Packed
     labels: Int[Tensor, "batch text"]
     """Token that each text column is to predict; IGNORE where there is none."""
     parts: Int[Tensor, "batch text"]
     """For each text column, the think token (0 ... K-1) whose share of the reasoning its label belongs to."""
-    texts: Packed | None
-    images: Packed | None
+    documents: tuple[Packed, ...]
+    """Like beside like: texts before images, the short before the long, no more in one pass than suits the device."""
     positive: Int[Tensor, " batch"]
     """For each query, the index of its document."""
     keys: Int[Tensor, "documents 2"]
@@ -53,17 +54,19 @@ class TrainBatch:
             queries=self.queries.to(device),
             labels=self.labels.to(device),
             parts=self.parts.to(device),
-            texts=None if self.texts is None else self.texts.to(device),
-            images=None if self.images is None else self.images.to(device),
+            documents=tuple(part.to(device) for part in self.documents),
             positive=self.positive.to(device),
             keys=self.keys.to(device),
             dense=None if self.dense is None else self.dense.to(device),
         )
 
 
+_CPU = torch.device("cpu")
+
+
 @final
 class Encoder:
-    """Turns lists of rows into TrainBatches; picklable, runs in a loader's worker."""
+    """Turns lists of rows into TrainBatches, cut for `device`; picklable, runs in a loader's worker."""
 
     def __init__(
         self,
@@ -75,8 +78,10 @@ class Encoder:
         dense: DenseLabels | None = None,
         *,
         text: TextPlace = "reasoning_after",
+        device: torch.device = _CPU,
     ) -> None:
         self.text: TextPlace = text
+        self.device = device
         self.processor = processor
         self.ids = ids
         self.settings = settings
@@ -102,17 +107,13 @@ class Encoder:
         prefixes = [self.processor.encode(self.sample(r["query"], r.get("images") or (), "query")) for _, r in rows]
         queries, labels, parts = self._written(prefixes, [row for _, row in rows])
         documents = self._documents(rows)
-        keys = list(documents)
-        by_text = [key for key in keys if not documents[key].get("images")]
-        by_image = [key for key in keys if documents[key].get("images")]
-        order = [*by_text, *by_image]
+        order, parts_of_documents = self._encoded(documents)
         place = {key: index for index, key in enumerate(order)}
         return TrainBatch(
             queries=queries,
             labels=labels,
             parts=parts,
-            texts=self._pack_documents([documents[key] for key in by_text]),
-            images=self._pack_documents([documents[key] for key in by_image]),
+            documents=parts_of_documents,
             positive=torch.tensor([place[target_key(row)] for _, row in rows]),
             keys=torch.tensor([[_hash(key), _hash(document_key(documents[key]))] for key in order]),
             dense=self.dense_truth([row for _, row in rows], prefixes),
@@ -171,11 +172,22 @@ class Encoder:
                     found.setdefault(key, negative)
         return found
 
-    def _pack_documents(self, documents: Sequence[Row]) -> Packed | None:
-        if not documents:
-            return None
-        samples = [self.sample(item.get("text"), item.get("images") or (), "document") for item in documents]
-        return pack([self.processor.encode(sample) for sample in samples], self.ids)
+    def _encoded(self, documents: Mapping[str, Row]) -> tuple[list[str], tuple[Packed, ...]]:
+        """The documents' keys in their order, and what passes the model at a time."""
+        encoded = {
+            key: self.processor.encode(self.sample(item.get("text"), item.get("images") or (), "document"))
+            for key, item in documents.items()
+        }
+        kinds = [
+            [key for key in encoded if bool(documents[key].get("images")) is pictured] for pictured in (False, True)
+        ]
+        order, parts = [], []
+        for kind in kinds:
+            kind.sort(key=lambda key: len(encoded[key].ids))
+            order += kind
+            lengths = [len(encoded[key].ids) + len(self.ids.think) + len(self.ids.embed) for key in kind]
+            parts += [pack([encoded[key] for key in some], self.ids) for some in runs(kind, lengths, self.device)]
+        return order, tuple(parts)
 
 
 _NO_TEXT = torch.zeros(0, dtype=torch.long)

@@ -90,6 +90,7 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
         config.optimiser.seed,
         labels,
         text=method.text,
+        device=accelerator.device,
     )
     module = method.make_step(backbone, config, heads).to(accelerator.device)
     if resumed:
@@ -241,6 +242,7 @@ class _Run:
             self.config.optimiser.seed,
             self.encoder.dense,
             text=self.encoder.text,
+            device=self.accelerator.device,
         )
         size = self.config.optimiser.batch
         return [encoder(list(enumerate(rows[at : at + size]))) for at in range(0, len(rows), size)]

@@ -97,9 +97,7 @@ class TrainingStep(nn.Module, abc.ABC):
         self, found: Float[Tensor, "batch dim"], batch: TrainBatch, fixed_vision: bool
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """The contrastive loss of the queries' embeddings, and the share of queries whose document is the nearest."""
-        documents = torch.cat(
-            [self.embed(part, fixed_vision) for part in (batch.texts, batch.images) if part is not None]
-        )
+        documents = torch.cat([self.embed(part, fixed_vision) for part in batch.documents])
         everyone, keys, offset = gather_documents(documents, batch.keys)
         positive = batch.positive + offset
         excluded = repeated(keys) | same(batch.keys[batch.positive], keys)
