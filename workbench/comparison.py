@@ -281,6 +281,33 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attributed:
+    """What the patches of one sample add to its think tokens and its embedding under both, as one attribution method says it."""
+
+    method: str
+    """Registered name."""
+    title: str
+    signed: bool
+    maps: tuple[Float[np.ndarray, "rows cells"], Float[np.ndarray, "other_rows other_cells"]]
+    """Rows as those of `SampleView.maps`, each as shares: absolute values sum to 1, signs are kept. NaN in a row without a
+    map, no row where a side has none."""
+    gaps: tuple[tuple[float | None, ...], tuple[float | None, ...]]
+    """Share of each row's number that its map leaves unexplained (completeness); None where the method does not tell."""
+    notes: tuple[str, ...]
+    """What is missing and why, and what was sampled or stopped early."""
+
+    @property
+    def high(self) -> float:
+        """The top of the colour scale that all maps of both sides share; for signed ones its bottom lies as far below 0."""
+        return max(map(self.high_of, (0, 1)))
+
+    def high_of(self, side: int) -> float:
+        """The same for one side alone."""
+        known = np.abs(self.maps[side][np.isfinite(self.maps[side])])
+        return float(known.max()) if known.size else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SampleView:
     """One sample side by side."""
 
@@ -297,6 +324,8 @@ class SampleView:
     """Why the two sides' maps may not lie over each other; empty when they may."""
     standings: tuple[Standing, ...]
     """The first candidates of both, and the right one, in the reference's order."""
+    attributed: Attributed | None = None
+    """None unless it was asked for and made."""
 
     @property
     def high(self) -> float:

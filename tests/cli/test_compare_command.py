@@ -52,6 +52,21 @@ def test_two_checkpoints_become_a_report(
     assert "'bare' has no think tokens" in told
     assert "likeness of" in told
     assert 'id="p0s2" open' in page.read_text()
+    assert "What the patches add" not in page.read_text()
+
+    # Maps are of their own: models are loaded again, one after the other.
+    monkeypatch.undo()
+    shorten(monkeypatch)
+    assert main([*line, *how, "--method", "input_x_gradient"]) == 0
+    assert "What the patches add to them: Input x gradient" in page.read_text()
+    capsys.readouterr()
+    for more, told in (
+        (["--method", "input_x_gradient"], "--method makes maps for the HTML report"),
+        (["--method", "input_x_gradient", "--out", "a.json"], "--method makes maps for the HTML report"),
+        (["--method", "gradient", "--out", "a.html"], "no attribution method"),
+    ):
+        assert main([*line, *more]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_memory_that_runs_out_ends_in_one_sentence(

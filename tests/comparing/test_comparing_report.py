@@ -14,7 +14,8 @@ from comparisons import QUERIES, WordModel, compare
 from workbench.comparing.document import comparison_json, schema
 from workbench.comparing.making import Compared
 from workbench.comparing.report import choose_samples, comparison_html
-from workbench.render.comparison_html import cells_by_image, changed_lists
+from workbench.render.comparison_html import changed_lists
+from workbench.render.comparison_maps import cells_by_image
 from workbench.render.comparison_parts import arrow_html, refused_html
 from workbench.types import PatchGrid
 
@@ -96,7 +97,7 @@ def test_foreign_text_stays_text(compared: Compared) -> None:
     samples = tuple(replace(one, text=EVIL, thoughts=(EVIL, EVIL, EVIL)) for one in comparison.samples)
     sides = tuple(replace(one, title=EVIL) for one in comparison.sides)
     hostile = replace(comparison, samples=samples, sides=sides, notes=(EVIL,))
-    text = comparison_html(Compared(hostile, compared.question, compared.readings))
+    text = comparison_html(replace(compared, comparison=hostile))
     assert EVIL not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
 

@@ -71,6 +71,26 @@ def test_two_checkpoints_are_compared_and_the_address_opens_it_again(tab: Any, a
         assert pixels(page) != before
     assert asked(page)["k"] == ["3"]
 
+    # What the patches add, of both on one scale; it stays chosen for the next sample, and in the address.
+    page.get_by_test_id("layer-attribution").click()
+    page.locator(".cp-stage[data-drawn^=attribution]").wait_for()
+    assert "of a whole map on one patch" in page.get_by_test_id("map-scale").inner_text()
+    assert "unexplained" in page.get_by_test_id("choice-2").inner_text()
+    page.locator("[data-testid=changes] tr[data-id='test-000003'] button").click()
+    page.locator("[data-testid=sample][data-sample='test-000003']").wait_for()
+    page.locator(".cp-stage[data-drawn^=attribution]").wait_for()
+    attributed = pixels(page)
+    assert asked(page)["maps"] == ["integrated_gradients"]
+    page.get_by_test_id("layer-attention").click()
+    page.locator(".cp-stage[data-drawn^=attention]").wait_for()
+    assert pixels(page) != attributed
+    assert "maps" not in asked(page)
+    page.get_by_test_id("layer-method").select_option("saliency")
+    page.locator("[data-testid=changes] tr[data-id='test-000004'] button").click()
+    page.locator("[data-testid=sample][data-sample='test-000004']").wait_for()
+    page.locator(".cp-stage[data-drawn^=attribution]").wait_for()
+    page.get_by_test_id("choice-2").click()
+
     with page.expect_download() as waiting:
         page.get_by_test_id("compare-save-json").click()
     waiting.value.save_as(tmp_path / "comparison.json")
@@ -82,6 +102,8 @@ def test_two_checkpoints_are_compared_and_the_address_opens_it_again(tab: Any, a
     other.set_viewport_size({"width": 800, "height": 900})
     other.goto(f"{page.url}&__theme=dark")
     assert shown(other) == "test-000004"
+    other.locator(".cp-stage[data-drawn^=attribution]").wait_for()
+    assert other.get_by_test_id("layer-method").input_value() == "saliency"
     assert other.get_by_test_id("choice-2").get_attribute("aria-pressed") == "true"
     assert other.locator("#ts-compare-n input").input_value() == str(SAMPLES)
     assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from comparisons import QUERIES, WordModel, setup, write_data
+from seeing import SeeingModel
 
 from workbench.comparing.kept import Kept
 from workbench.embedder import Embedder
@@ -22,6 +23,7 @@ from workbench.ui.compare_work import (
     look_compare,
     read_address,
     start_compare,
+    start_maps,
 )
 from workbench.ui.desk import Desk
 
@@ -42,7 +44,7 @@ class WordSession(Session):
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    models = [WordModel("good"), WordModel("blind", swaps={"red": "blue"}), WordModel("third")]
+    models = [SeeingModel("good"), SeeingModel("blind", first=5, swaps={"red": "blue"}), WordModel("third")]
     folders, _ = setup(tmp_path, *models)
     data = write_data(tmp_path / "data")
     (tmp_path / "uploads").mkdir()
@@ -55,6 +57,15 @@ def desk(tmp_path: Path) -> Desk:
 def asked(desk: Desk, **changes: Any) -> CompareAsked:
     data = next(name for name in desk.datasets if name != "Shapes")
     return CompareAsked(**({"first": "good", "others": ["blind"], "data": data, "split": "test", "n": 6} | changes))
+
+
+def follow(desk: Desk, found: dict[str, Any]) -> dict[str, Any]:
+    end = time.monotonic() + 60
+    while "answer" not in found and "error" not in found:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        found = desk.jobs.look(found["job"])
+    return found
 
 
 def finish(desk: Desk, text: str) -> dict[str, Any]:
@@ -86,6 +97,48 @@ def test_from_an_order_to_a_sample(desk: Desk) -> None:
     assert save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q2"})["text"].startswith(
         "<!doctype html>"
     )
+
+
+def test_maps_are_made_when_they_are_asked_for(desk: Desk) -> None:
+    key = finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"]
+    offered = fetch_comparison(desk, {"comparison": key})
+    assert offered["method"] in [name for name, _ in offered["methods"]]
+    wanted = {"comparison": key, "pair": 0, "sample": "q1", "method": "saliency"}
+    assert fetch_sample(desk, wanted)["attributed"] is None
+    assert follow(desk, start_maps(desk, wanted)) == {"answer": {}}
+    found = fetch_sample(desk, wanted)["attributed"]
+    assert (found["title"], found["signed"], found["highs"]) == ("Saliency", False, (1.0, 1.0))
+    for side, first in enumerate((0, 5)):
+        assert [row[0]["cells"].index(1) for row in found["maps"][side][:4]] == [first, first + 1, first + 2, first + 3]
+    # One who cannot is told, and the other still has its maps; without a method the sample comes without them.
+    key = finish(desk, start_compare(desk, asked(desk, others=["third"]), "tab"))["answer"]["comparison"]
+    wanted["comparison"] = key
+    follow(desk, start_maps(desk, wanted))
+    found = fetch_sample(desk, wanted)["attributed"]
+    assert found["maps"][1] == [[]] * 5
+    assert found["notes"] == ("third: Saliency needs a model that Differentiable; 'third' does not.",)
+    json.dumps(found, allow_nan=False)
+    assert fetch_sample(desk, wanted | {"method": None})["attributed"] is None
+    saved = save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q1", "method": "saliency"})["text"]
+    assert "What the patches add to them: Saliency" in saved
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"comparison": "0" * 32}, "no longer in memory"),
+        ({"pair": 1}, "no such pair"),
+        ({"sample": "q99"}, "no sample 'q99'"),
+        ({"method": "/etc/passwd"}, "passwd"),
+        ({"method": ["saliency"]}, "attribution method"),
+        ({"settings": "steps=3"}, "named values"),
+    ],
+)
+def test_maps_of_nonsense_are_refused_in_a_sentence(desk: Desk, changes: dict[str, Any], told: str) -> None:
+    key = finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"]
+    wanted = {"comparison": key, "pair": 0, "sample": "q1", "method": "saliency"}
+    with pytest.raises(WorkbenchError, match=told):
+        start_maps(desk, wanted | changes)
 
 
 def test_the_same_order_is_made_once_for_all_tabs(desk: Desk) -> None:

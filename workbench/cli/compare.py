@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from workbench.cli._arguments import UsageError
+from workbench.cli._arguments import UsageError, build_method
 from workbench.cli._options import REPORTS, add_data, add_device, add_report, check_out
 from workbench.cli._screen import plain, show_progress, table, write, write_json
 
@@ -12,6 +12,7 @@ _EPILOG = """examples:
   thinkscope compare tte-flash tte-flash-early --data shapes --n 100 --out report.html
   thinkscope compare tte-flash runs/mine/checkpoint --data photos/ --out report.json
   thinkscope compare tte-flash no-think lame --data shapes --n 200 --json
+  thinkscope compare tte-flash lame --data shapes --out report.html --method integrated_gradients
 
 The first checkpoint is the reference, each other one is compared with it. One model is in memory at a time; what it read
 is kept (--keep), so that a run that was stopped goes on, and further checkpoints cost their own time alone.
@@ -30,6 +31,11 @@ def register(commands: Any) -> None:
     add_data(parser)
     parser.add_argument("--n", type=int, metavar="N", help="samples, bad rows included (default: 200)")
     parser.add_argument("--sample", metavar="ID", help="sample that the report opens with (default: the first)")
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="attribute what the HTML report shows in full with this method too, for example integrated_gradients",
+    )
     add_report(parser)
     add_device(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -44,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from workbench.comparing.making import Setup, choose, make_comparison
     from workbench.comparing.question import pose
 
+    method = None if args.method is None else build_method(args.method, [], None)
     chosen = choose(args.checkpoints)
     question = pose(args.data, split=args.split, n=args.n)
     if args.sample is not None and args.sample not in {row.id for row in question.rows}:
@@ -52,8 +59,10 @@ def run(args: argparse.Namespace) -> int:
         )
     setup = Setup(kept=Kept(args.keep), device=args.device, dtype=args.dtype)
     compared = make_comparison(chosen, question, setup, tell=show_progress)
+    if method is not None:
+        _attribute(args, compared, method, setup)
     if args.out is not None:
-        _write(args, compared)
+        _write(args, compared, method)
     if args.json:
         write_json(comparison_json(compared.comparison))
     else:
@@ -67,9 +76,20 @@ def _check(args: argparse.Namespace) -> None:
     check_out(args.out, REPORTS)
     if len(args.checkpoints) < 2:
         raise UsageError("A comparison is of two checkpoints or more; name another one.")
+    if args.method is not None and (args.out is None or args.out.suffix == ".json"):
+        raise UsageError("--method makes maps for the HTML report; name one with --out report.html.")
 
 
-def _write(args: argparse.Namespace, compared: Any) -> None:
+def _attribute(args: argparse.Namespace, compared: Any, method: Any, setup: Any) -> None:
+    from workbench.comparing.attributing import attribute_samples
+    from workbench.comparing.report import shown_samples
+
+    for pair, samples in zip(compared.comparison.pairs, shown_samples(compared, first=args.sample), strict=True):
+        sides = (pair.reference, pair.other)
+        attribute_samples(compared, samples, method, setup, sides=sides, tell=show_progress)
+
+
+def _write(args: argparse.Namespace, compared: Any, method: Any) -> None:
     import json
 
     from workbench.comparing.document import comparison_json
@@ -81,7 +101,7 @@ def _write(args: argparse.Namespace, compared: Any) -> None:
         return
     from workbench.comparing.report import comparison_html
 
-    write_text_atomic(args.out, comparison_html(compared, first=args.sample))
+    write_text_atomic(args.out, comparison_html(compared, first=args.sample, method=method))
 
 
 def _show(comparison: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TypeVar, final
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.stages import Progress, part_of, quiet
 from workbench.stats import top_k
 
+T = TypeVar("T")
 MAX_CHECKPOINTS = 8
 FIRST = 10
 """Candidates that are told of each ranking."""
@@ -71,6 +72,7 @@ class Compared:
     comparison: Comparison
     question: Question
     readings: tuple[Reading, ...]
+    chosen: tuple[Chosen, ...]
 
 
 def choose(names: Sequence[str]) -> tuple[Chosen, ...]:
@@ -154,7 +156,7 @@ def make_comparison(
         seconds=round(time.perf_counter() - begin, 3),
     )
     tell(1.0, "done")
-    return Compared(comparison, question, readings)
+    return Compared(comparison, question, readings, tuple(chosen))
 
 
 def _read(one: Chosen, question: Question, setup: Setup, tell: Progress, cancelled: Callable[[], bool]) -> Reading:
@@ -163,35 +165,30 @@ def _read(one: Chosen, question: Question, setup: Setup, tell: Progress, cancell
         tell(1.0, f"{one.name} was read before")
         return Reading(folder)
     check_unchanged(question)
+
+    def read(model: Embedder) -> Reading:
+        with setup.turn() as give_way:
+
+            def between() -> bool:
+                if not cancelled():
+                    give_way()
+                return cancelled()
+
+            return read_question(model, question, folder, one.path, tell=tell, cancelled=between)
+
+    return with_model(one, setup, tell, read)
+
+
+def with_model(one: Chosen, setup: Setup, tell: Progress, use: Callable[[Embedder], T]) -> T:
+    """Load a checkpoint, use it and let it go, so that no two are in memory. Raises OutOfMemory when it does not fit."""
     with _memory_told(one, setup):
         tell(0.0, f"Loading {one.name}")
         if setup.load is not None:
-            return _read_with(setup.load(one.path), one, question, setup, folder, tell, cancelled)
+            return use(setup.load(one.path))
         try:
-            model = load_checkpoint(one.path, device=setup.device, dtype=setup.dtype)
-            return _read_with(model, one, question, setup, folder, tell, cancelled)
+            return use(load_checkpoint(one.path, device=setup.device, dtype=setup.dtype))
         finally:
-            model = None
             _let_go()
-
-
-def _read_with(
-    model: Embedder,
-    one: Chosen,
-    question: Question,
-    setup: Setup,
-    folder: Path,
-    tell: Progress,
-    cancelled: Callable[[], bool],
-) -> Reading:
-    with setup.turn() as give_way:
-
-        def between() -> bool:
-            if not cancelled():
-                give_way()
-            return cancelled()
-
-        return read_question(model, question, folder, one.path, tell=tell, cancelled=between)
 
 
 def _let_go() -> None:

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from workbench.attribution import AttributionProbe
+from workbench.comparing.attributing import AttributedRow, read_attributed
 from workbench.comparing.making import Compared
 from workbench.comparing.pairing import apart_by_grids
 from workbench.comparing.reading import ReadRow
-from workbench.comparison import Card, PairComparison, ReadAs, SampleView, Standing, WordPiece
+from workbench.comparison import Attributed, Card, PairComparison, ReadAs, SampleView, Standing, WordPiece
 from workbench.errors import BadInput
 from workbench.stats import top_k
 from workbench.words import diff_words
@@ -14,13 +16,16 @@ SHOWN = 5
 """Candidates of each ranking that stand in the list."""
 
 
-def open_sample(compared: Compared, sample: int, pair: int = 0) -> SampleView:
+def open_sample(
+    compared: Compared, sample: int, pair: int = 0, *, method: AttributionProbe | None = None
+) -> SampleView:
     """Everything about one sample under the reference and one other checkpoint.
 
     Args:
         compared: the comparison.
         sample: its number.
         pair: which of the pairs.
+        method: whose maps it comes with, where `attribute_samples` made them.
 
     Raises:
         BadInput: for a number that there is not, or a sample that one of them could not read.
@@ -50,6 +55,26 @@ def open_sample(compared: Compared, sample: int, pair: int = 0) -> SampleView:
         maps=(readings[0].attention(sample), readings[1].attention(sample)),
         apart=apart_by_grids(readings, sample),
         standings=_standings(compared, found, sample),
+        attributed=None if method is None else _attributed(compared, found, sample, method),
+    )
+
+
+def _attributed(compared: Compared, found: PairComparison, sample: int, method: AttributionProbe) -> Attributed | None:
+    sides = (found.reference, found.other)
+    made = [read_attributed(compared.readings[side], sample, method, compared.question) for side in sides]
+    if not any(made):
+        return None
+    none = (AttributedRow(notes=("No map was made.",)), np.zeros((0, 0), dtype=np.float32))
+    rows, maps = zip(*(one or none for one in made), strict=True)
+    names = [compared.comparison.sides[side].name for side in sides]
+    notes = (f"{name}: {note}" for name, row in zip(names, rows, strict=True) for note in row.notes)
+    return Attributed(
+        method=method.name,
+        title=method.title,
+        signed=method.signed,
+        maps=(maps[0], maps[1]),
+        gaps=(rows[0].gaps, rows[1].gaps),
+        notes=tuple(notes),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from workbench.attribution import AttributionProbe
 from workbench.comparing.making import Compared
 from workbench.comparing.opening import open_sample
 from workbench.comparison import PairComparison
@@ -12,20 +13,26 @@ EACH = 4
 """Samples in full of each list: rank lost, rank gained, thought changed."""
 
 
-def comparison_html(compared: Compared, *, first: str | None = None) -> str:
+def comparison_html(compared: Compared, *, first: str | None = None, method: AttributionProbe | None = None) -> str:
     """One self-contained HTML file. Raises BadInput when an image has gone or changed since it was read.
 
     Args:
         compared: the comparison.
         first: id of the sample that comes first; None: the first that both could read.
+        method: whose maps are shown, of the samples that it was made for.
     """
-    wanted = None if first is None else compared.comparison.place_of(first)
     shown = [
         renderer.ShownSample(view=view, pictures=tuple(open_image(image) for image in view.images))
-        for number, pair in enumerate(compared.comparison.pairs)
-        for view in (open_sample(compared, sample, number) for sample in choose_samples(pair, wanted))
+        for number, samples in enumerate(shown_samples(compared, first=first))
+        for view in (open_sample(compared, sample, number, method=method) for sample in samples)
     ]
     return renderer.comparison_html(compared.comparison, shown)
+
+
+def shown_samples(compared: Compared, *, first: str | None = None) -> list[list[int]]:
+    """For each pair, the samples that its report shows in full."""
+    wanted = None if first is None else compared.comparison.place_of(first)
+    return [choose_samples(pair, wanted) for pair in compared.comparison.pairs]
 
 
 def choose_samples(pair: PairComparison, first: int | None = None) -> list[int]:

@@ -3,23 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Float
 from PIL import Image
 
-from workbench.comparison import Card, Change, Comparison, PairComparison, ReadAs, SampleView, Standing
+from workbench.comparison import Change, Comparison, PairComparison, SampleView, Standing
+from workbench.render import comparison_maps as maps
 from workbench.render import comparison_parts as parts
-from workbench.render import heat
 from workbench.render.html import escape, png_uri, thumbnail
-from workbench.types import PatchGrid
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser itself refuses scripts and the network, should anything ever slip through the escaping."""
 _LISTED = 50
-_OPACITY = 0.8
 _RIGHT = ' <span class="cp-right">the right one</span>'
-_SLIDE = 264
-"""Width of a picture that slides, pixels: both of its halves must keep it."""
 _STYLE = """
 :root{color-scheme:light dark}
 body{margin:0 auto;max-width:76em;padding:1.2em;font:16px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff}
@@ -166,7 +160,7 @@ def _sample(comparison: Comparison, one: ShownSample, names: tuple[str, str], *,
         f'<p class="cp-soft">Right answer: {escape(sample.answer)}</p>' if sample.answer else "",
         _thoughts(comparison, view, names),
         _standings(view.standings, names),
-        _maps(view, names),
+        maps.maps_html(view, names),
     ]
     return (
         f'<details class="cp-sample" id="{_anchor(view.pair, view.sample)}"{" open" if is_open else ""}>'
@@ -209,99 +203,9 @@ def _standings(standings: Sequence[Standing], names: tuple[str, str]) -> str:
     return f'<h4>Candidates</h4><div class="cp-wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
-def _maps(view: SampleView, names: tuple[str, str]) -> str:
-    cards = "".join(_card(view, card, names) for card in view.cards)
-    if not view.images:
-        return f'<h4>Think tokens</h4><div class="cp-cards">{cards}</div>'
-    if view.apart:
-        scale = f'<p class="cp-soft">{escape(view.apart)} Each has a colour scale of its own.</p>'
-    else:
-        scale = parts.scale_html(view.high)
-    slides = "" if view.apart else "".join(_slide(view, card) for card in view.cards)
-    sliding = (
-        f"<details><summary>Slide from {escape(names[0])} (left) to {escape(names[1])} (right)</summary>"
-        f'<div class="cp-slides">{slides}</div></details>'
-        if slides
-        else ""
-    )
-    return f'<h4>Think tokens and what they attend to</h4>{scale}<div class="cp-cards">{cards}</div>{sliding}'
-
-
-def _card(view: SampleView, card: Card, names: tuple[str, str]) -> str:
-    rows = (card.reference, card.other)
-    reads = (card.read_reference, card.read_other)
-    halves = "".join(
-        f'<div><p class="cp-name">{escape(name)}</p>{_pictures(view, side, row)}{_reads(read)}</div>'
-        if row is not None
-        else f'<div><p class="cp-name">{escape(name)}</p><p class="cp-soft">Has no counterpart.</p></div>'
-        for side, (name, row, read) in enumerate(zip(names, rows, reads, strict=True))
-    )
-    return f'<div class="cp-card"><b>{escape(card.label)}</b><div class="cp-halves">{halves}</div></div>'
-
-
-def _reads(read: ReadAs | None) -> str:
-    if read is None:
-        return ""
-    return "".join(
-        f'<div class="cp-read"><span>{escape(word.strip() or "␣")}</span><span>{likely:.0%}</span></div>'
-        for word, likely in zip(read.words, read.probabilities, strict=True)
-    )
-
-
-def _pictures(view: SampleView, side: int, row: int, width: int | None = None) -> str:
-    """The sample's images with a row's map over each."""
-    if not view.maps[side].size or row >= len(view.maps[side]):
-        return ""
-    high = view.high if not view.apart else float(view.maps[side].max())
-    found = []
-    for number, cells in enumerate(cells_by_image(view.maps[side][row], view.grids[side])):
-        ref = view.images[number]
-        size = f"width:{width}px;" if width else ""
-        found.append(
-            f'<div class="cp-picture i{_look(view, number)}" style="{size}aspect-ratio:{ref.width}/{ref.height}">'
-            f'<img src="{png_uri(_layer(cells, high))}" alt=""></div>'
-        )
-    return "".join(found)
-
-
-def _layer(cells: Float[np.ndarray, "rows cols"], high: float) -> Image.Image:
-    """A map to lay over its image: little attention is nearly clear, so that the image stays to be seen, as in Explore."""
-    strength = np.clip(cells / high, 0, 1) if high > 0 else np.zeros_like(cells)
-    clear = (255 * _OPACITY * (0.05 + 0.95 * strength**0.7)).round().astype(np.uint8)
-    return Image.fromarray(np.dstack([heat.colours(cells, low=0.0, high=high), clear]), "RGBA")
-
-
-def cells_by_image(
-    row: Float[np.ndarray, " cells"], grids: Sequence[PatchGrid]
-) -> list[Float[np.ndarray, "rows cols"]]:
-    """A row of attention as one map for each image, frames averaged."""
-    ends = np.cumsum([grid.n_tokens for grid in grids])[:-1]
-    return [
-        part.reshape(grid.frames, grid.rows, grid.cols).mean(axis=0)
-        for part, grid in zip(np.split(row, ends), grids, strict=True)
-    ]
-
-
-def _slide(view: SampleView, card: Card) -> str:
-    if card.reference is None or card.other is None:
-        return ""
-    under, over = _pictures(view, 1, card.other, _SLIDE), _pictures(view, 0, card.reference, _SLIDE)
-    if not under or not over:
-        return ""
-    return (
-        f'<figure style="width:{_SLIDE}px"><small>{escape(card.label)}</small>'
-        f'<div class="cp-slide">{under}<div class="cp-over">{over}</div></div></figure>'
-    )
-
-
-def _look(view: SampleView, image: int) -> str:
-    """Name of the rule that holds an image once for all the maps that lie on it."""
-    return f"{view.sample}x{image}"
-
-
 def _background(one: ShownSample) -> str:
     return "".join(
-        f".i{_look(one.view, number)}{{background-image:url({png_uri(thumbnail(picture))})}}\n"
+        f".i{maps.look(one.view, number)}{{background-image:url({png_uri(thumbnail(picture))})}}\n"
         for number, picture in enumerate(one.pictures)
     )
 

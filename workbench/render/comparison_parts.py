@@ -171,6 +171,16 @@ def scale_html(high: float) -> str:
     )
 
 
+def shares_html(high: float, *, signed: bool) -> str:
+    """The colour scale of attribution maps."""
+    low, palette = (f"-{high:.1%}", "diverging") if signed else ("0%", "viridis")
+    sign = "; below 0 the patch lowers the number" if signed else ""
+    return (
+        f'<div class="cp-scale"><span>{low}</span><i style="background:{heat.css_gradient(palette)}"></i><span>{high:.1%}</span>'
+        f"<span>of a whole map on one patch{sign}; one scale for both checkpoints</span></div>"
+    )
+
+
 def _matched(pair: PairComparison) -> str:
     if pair.matched == "position":
         return "Both have equally many think tokens, so each goes with the one at its place."

@@ -63,7 +63,7 @@ def word_numbers(thought: DecodedThought | None) -> list[int | None]:
 def start_attribution(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Begin to attribute a target of a shown result. Raises WorkbenchError for what can be told to be wrong at once."""
     inspection = desk.shelf.get(asked.get("id"))
-    target, method = _target(asked), _method(asked)
+    target, method = _target(asked), method_of(asked)
     checks = [check() for check in map_checks().values()] if asked.get("test") is True else []
 
     def work(progress: Progress, cancelled: Any) -> Mapping[str, Any]:
@@ -156,7 +156,8 @@ def _target(asked: Mapping[str, Any]) -> str:
     return target
 
 
-def _method(asked: Mapping[str, Any]) -> AttributionProbe:
+def method_of(asked: Mapping[str, Any]) -> AttributionProbe:
+    """The attribution method that a page asked for, with its settings; all of it is foreign. Raises WorkbenchError."""
     name, known = asked.get("method") or DEFAULT_METHOD, methods()
     if not isinstance(name, str) or name not in known:
         raise UnknownName("attribution method", str(name)[:100], known)

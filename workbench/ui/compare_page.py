@@ -80,6 +80,19 @@ def _place_result(desk: Desk) -> gr.HTML:
         return compare_view.fetch_sample(desk, asked)
 
     @answered
+    def start_maps(asked: dict[str, Any]) -> dict[str, Any]:
+        return compare_work.start_maps(desk, asked)
+
+    @answered
+    def look_maps(asked: dict[str, Any]) -> dict[str, Any]:
+        return desk.jobs.look(asked.get("job"))
+
+    @answered
+    def cancel_maps(asked: dict[str, Any]) -> dict[str, Any]:
+        desk.jobs.cancel(asked.get("job"))
+        return {}
+
+    @answered
     def save_comparison(asked: dict[str, Any]) -> dict[str, Any]:
         return compare_view.save_comparison(desk, asked)
 
@@ -88,13 +101,16 @@ def _place_result(desk: Desk) -> gr.HTML:
         html_template='<div class="tv-root cp" data-testid="compare"></div>',
         # Gradio nests this sheet in the component's own selector, where dark mode is an ancestor, `&` the component.
         css_template=f"{read_style('explore.css')}\n{style()}\n{read_style('compare.css')}",
-        js_on_load=read_script("compare", "job.js"),
+        js_on_load=read_script("compare", "job.js", "asking.js"),
         server_functions=[
             look_compare,
             cancel_compare,
             check_address,
             fetch_comparison,
             fetch_sample,
+            start_maps,
+            look_maps,
+            cancel_maps,
             save_comparison,
         ],
         apply_default_css=False,

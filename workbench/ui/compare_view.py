@@ -1,20 +1,24 @@
 """A comparison, and one sample of it, as the page's script takes them. The script enters every text as text."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from workbench.attribution import DEFAULT_METHOD, AttributionProbe, methods
 from workbench.comparing.document import comparison_json
 from workbench.comparing.making import Compared
 from workbench.comparing.opening import open_sample
 from workbench.comparing.report import comparison_html
-from workbench.comparison import Card, Change, PairComparison, ReadAs, SampleView
+from workbench.comparison import Attributed, Card, Change, PairComparison, ReadAs, SampleView
 from workbench.errors import BadInput
 from workbench.images import open_image
 from workbench.render import comparison_parts as parts
-from workbench.render.comparison_html import cells_by_image
+from workbench.render.comparison_maps import cells_by_image, highs
+from workbench.types import PatchGrid
+from workbench.ui.attributions import method_of
+from workbench.ui.compare_work import place_of
 from workbench.ui.desk import Desk
 from workbench.ui.pictures import data_uri
 
@@ -33,22 +37,19 @@ def fetch_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
         f"{comparison.source.n_candidates:,} candidates",
         "names": [side.name for side in comparison.sides],
         "pairs": [_pair(compared, pair) for pair in comparison.pairs],
+        "methods": [[name, method.title] for name, method in methods().items()],
+        "method": DEFAULT_METHOD,
     }
 
 
 def fetch_sample(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """One sample under the reference and another checkpoint.
+    """One sample under the reference and another checkpoint; with `method`, its maps where they were made.
 
     Raises BadInput for an id or a pair that there is not.
     """
     compared = desk.comparisons.get(asked.get("comparison"))
-    pair, sample = asked.get("pair"), asked.get("sample")
-    if isinstance(pair, bool) or not isinstance(pair, int):
-        raise BadInput("There is no such pair of checkpoints.")
-    place = compared.comparison.place_of(sample) if isinstance(sample, str) else None
-    if place is None:
-        raise BadInput(f"There is no sample '{str(sample)[:100]}' among those that were compared.")
-    return _sample(compared, open_sample(compared, place, pair))
+    pair, sample = place_of(compared, asked)
+    return _sample(compared, open_sample(compared, sample, pair, method=_method(asked)))
 
 
 def save_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,12 +57,17 @@ def save_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     compared, kind = desk.comparisons.get(asked.get("comparison")), asked.get("kind")
     if kind == "html":
         first = asked.get("sample")
-        text = comparison_html(compared, first=first if isinstance(first, str) else None)
+        first = first if isinstance(first, str) else None
+        text = comparison_html(compared, first=first, method=_method(asked))
         return {"name": "comparison.html", "type": "text/html", "text": text}
     if kind != "json":
         raise BadInput("A comparison is saved as 'html' or 'json'.")
     text = json.dumps(comparison_json(compared.comparison), ensure_ascii=False, allow_nan=False)
     return {"name": "comparison.json", "type": "application/json", "text": text}
+
+
+def _method(asked: Mapping[str, Any]) -> AttributionProbe | None:
+    return method_of(asked) if asked.get("method") else None
 
 
 def _pair(compared: Compared, pair: PairComparison) -> dict[str, Any]:
@@ -114,9 +120,22 @@ def _sample(compared: Compared, view: SampleView) -> dict[str, Any]:
             {"src": data_uri(open_image(ref)), "name": ref.name, "width": ref.width, "height": ref.height}
             for ref in view.images
         ],
-        "maps": [_maps(view, side) for side in (0, 1)],
-        "highs": [view.high, view.high] if not view.apart else [_top(one) for one in view.maps],
+        "maps": [_maps(one, grids) for one, grids in zip(view.maps, view.grids, strict=True)],
+        "highs": highs(view, None),
         "apart": view.apart,
+        "attributed": view.attributed and _attributed(view, view.attributed),
+    }
+
+
+def _attributed(view: SampleView, found: Attributed) -> dict[str, Any]:
+    return {
+        "method": found.method,
+        "title": found.title,
+        "signed": found.signed,
+        "maps": [_maps(one, grids) for one, grids in zip(found.maps, view.grids, strict=True)],
+        "highs": highs(view, found),
+        "gaps": found.gaps,
+        "notes": found.notes,
     }
 
 
@@ -136,8 +155,8 @@ def _reads(read: ReadAs | None) -> list[tuple[str, float]]:
     ]
 
 
-def _maps(view: SampleView, side: int) -> list[list[dict[str, Any]]]:
-    """For each row of attention, for each image, its cells."""
+def _maps(maps: np.ndarray, grids: Sequence[PatchGrid]) -> list[list[dict[str, Any]]]:
+    """For each row, for each image, its cells; nothing for a row without a map."""
     return [
         [
             {
@@ -145,13 +164,9 @@ def _maps(view: SampleView, side: int) -> list[list[dict[str, Any]]]:
                 "cols": one.shape[1],
                 "cells": [float(f"{cell:.4g}") for cell in one.ravel().tolist()],
             }
-            for one in cells_by_image(row, view.grids[side])
+            for one in cells_by_image(row, grids)
         ]
-        if view.grids[side]
+        if grids and np.isfinite(row).all()
         else []
-        for row in view.maps[side]
+        for row in maps
     ]
-
-
-def _top(maps: np.ndarray) -> float:
-    return float(maps.max()) if maps.size else 0.0

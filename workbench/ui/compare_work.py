@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.comparing.making import Setup, choose, make_comparison
+from workbench.comparing.attributing import attribute_samples
+from workbench.comparing.making import Compared, Setup, choose, make_comparison
 from workbench.comparing.question import MAX_N, Question, pose
 from workbench.errors import BadInput, Cancelled
 from workbench.stages import Progress
 from workbench.ui.asked import split_of, whole_of
+from workbench.ui.attributions import method_of
 from workbench.ui.compare_shelf import CompareOrder
 from workbench.ui.desk import Desk
 
@@ -98,6 +100,47 @@ def cancel_compare(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def start_maps(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin to attribute one sample under the reference and another checkpoint; what is made is kept beside the readings.
+
+    Raises:
+        WorkbenchError: for what can be told to be wrong at once.
+    """
+    compared = desk.comparisons.get(asked.get("comparison"))
+    pair, sample = place_of(compared, asked)
+    found = compared.comparison.pairs[pair]
+    method = method_of(asked)
+
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> Mapping[str, Any]:
+        sides = (found.reference, found.other)
+        attribute_samples(compared, [sample], method, _setup(desk), sides=sides, tell=progress, cancelled=cancelled)
+        return {}
+
+    return desk.jobs.start(work)
+
+
+def place_of(compared: Compared, asked: Mapping[str, Any]) -> tuple[int, int]:
+    """Which pair and which sample a page asks for. Raises BadInput for one that there is not."""
+    pair, sample = asked.get("pair"), asked.get("sample")
+    if isinstance(pair, bool) or not isinstance(pair, int) or not 0 <= pair < len(compared.comparison.pairs):
+        raise BadInput("There is no such pair of checkpoints.")
+    place = compared.comparison.place_of(sample) if isinstance(sample, str) else None
+    if place is None:
+        raise BadInput(f"There is no sample '{str(sample)[:100]}' among those that were compared.")
+    return pair, place
+
+
+def _setup(desk: Desk) -> Setup:
+    session = desk.session
+    return Setup(
+        kept=desk.comparisons.kept,
+        device=session.device,
+        dtype=session.dtype,
+        load=lambda path: session.model(str(path)),
+        turn=session.occupied,
+    )
+
+
 def _make(desk: Desk, order: CompareOrder, progress: Progress, cancelled: Callable[[], bool]) -> str:
     def check(message: str) -> None:
         if cancelled():
@@ -105,14 +148,7 @@ def _make(desk: Desk, order: CompareOrder, progress: Progress, cancelled: Callab
         progress(0.0, message)
 
     check("Reading the data set")
-    session = desk.session
-    setup = Setup(
-        kept=desk.comparisons.kept,
-        device=session.device,
-        dtype=session.dtype,
-        load=lambda path: session.model(str(path)),
-        turn=session.occupied,
-    )
+    setup = _setup(desk)
     chosen = choose([desk.path_of(name) for name in order.checkpoints])
     question = pose(desk.data_of(order.data), split=order.split, n=order.n)
     key = _key(setup, question, [(one.sha256, str(one.path)) for one in chosen])

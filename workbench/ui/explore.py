@@ -145,7 +145,7 @@ def _place_result(desk: Desk) -> gr.HTML:
         html_template='<div class="tv-root" data-testid="result"></div>',
         # Gradio nests this sheet in the component's own selector, where dark mode is an ancestor, `&` the component.
         css_template=f"{read_style('explore.css')}\n{STYLE.replace('.dark .ts', '.dark & .ts')}",
-        js_on_load=read_script("explore"),
+        js_on_load=read_script("explore", "asking.js"),
         server_functions=[
             head_maps,
             export_file,

@@ -31,3 +31,15 @@ function viridis(t) {
   const low = Math.min(Math.floor(at), VIRIDIS.length - 2);
   return VIRIDIS[low].map((value, channel) => value + (VIRIDIS[low + 1][channel] - value) * (at - low));
 }
+
+// ColorBrewer's RdBu turned round, as in workbench/render/heat.py: blue is below 0, red above.
+const DIVERGING = [
+  [5, 48, 97], [33, 102, 172], [67, 147, 195], [146, 197, 222], [209, 229, 240], [247, 247, 247], [253, 219, 199],
+  [244, 165, 130], [214, 96, 77], [178, 24, 43], [103, 0, 31],
+];
+
+function diverging(t) {
+  const at = ((Math.min(Math.max(t, -1), 1) + 1) / 2) * (DIVERGING.length - 1);
+  const low = Math.min(Math.floor(at), DIVERGING.length - 2);
+  return DIVERGING[low].map((value, channel) => value + (DIVERGING[low + 1][channel] - value) * (at - low));
+}

@@ -1,9 +1,6 @@
 // A page of one long job: its order is followed until it ends or is cancelled, and what came out can be saved. `props` is
 // Gradio's.
 
-const LOOK_EVERY = 400;
-const PATIENT = 1_000;
-
 function smallButton(name, title, act) {
   return make("button", { type: "button", class: "tv-button tv-small", "data-testid": name, onclick: act }, title);
 }

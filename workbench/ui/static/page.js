@@ -1,5 +1,9 @@
 // What every page's script may use: questions to the server, and sections. `server` is Gradio's.
 
+/** Milliseconds between two looks at a job, and where the page is hidden. */
+const LOOK_EVERY = 300;
+const PATIENT = 1_000;
+
 /** Ask the server; a failure comes back as `{error}`, whatever its kind. */
 async function ask(name, asked) {
   try {

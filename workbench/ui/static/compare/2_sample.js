@@ -38,8 +38,25 @@ function standingsPart(view, names) {
   return make("div", {}, make("h4", {}, "Candidates"), make("div", { class: "cp-wide" }, make("table", { "data-testid": "standings" }, make("thead", {}, head), make("tbody", {}, rows))));
 }
 
+/** Attention as something to lay over the pictures; `Attributed` of the server is another. */
+function attentionLayer(view) {
+  const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`;
+  const says = `${percent(view.highs[0])} of a token's attention on one patch; one scale for both`;
+  return { name: "attention", maps: view.maps, highs: view.highs, signed: false, gaps: [[], []], notes: [], ends: ["0%", says] };
+}
+
+/** What the patches add, as one method says it. */
+function attributedLayer(found) {
+  const top = `${(100 * found.highs[0]).toFixed(1)}%`;
+  const says = `${top} of a whole map on one patch${found.signed ? "; where it is blue the patch lowers the number" : ""}; one scale for both`;
+  return { ...found, name: "attribution", ends: [found.signed ? `-${top}` : "0%", says] };
+}
+
+/** The pictures alone, as long as what is asked for is not there. */
+const NOTHING = { name: "nothing", maps: [[], []], highs: [0, 0], signed: false, gaps: [[], []], notes: [], ends: null };
+
 /** Paint a picture and a map over its part from `begin` to `end` (shares of the width). */
-function paintHalf(pen, picture, map, high, begin, end) {
+function paintHalf(pen, picture, map, high, signed, begin, end) {
   const { width, height } = pen.canvas;
   pen.save();
   pen.beginPath();
@@ -51,9 +68,9 @@ function paintHalf(pen, picture, map, high, begin, end) {
     const small = make("canvas", { width: map.cols, height: map.rows });
     const cells = small.getContext("2d").createImageData(map.cols, map.rows);
     map.cells.forEach((value, place) => {
-      const t = high > 0 ? Math.min(value / high, 1) : 0;
-      // Little attention is nearly clear, so that the picture stays to be seen; as in Explore and in the report.
-      cells.data.set([...viridis(t), 204 * (0.05 + 0.95 * t ** 0.7)], place * 4);
+      const t = high > 0 ? Math.max(-1, Math.min(value / high, 1)) : 0;
+      // What is near 0 is nearly clear, so that the picture stays to be seen; as in Explore and in the report.
+      cells.data.set([...(signed ? diverging(t) : viridis(t)), 204 * (0.05 + 0.95 * Math.abs(t) ** 0.7)], place * 4);
     });
     small.getContext("2d").putImageData(cells, 0, 0);
     pen.imageSmoothingEnabled = false;
@@ -62,31 +79,32 @@ function paintHalf(pen, picture, map, high, begin, end) {
   pen.restore();
 }
 
-function barCanvas() {
+function barCanvas(signed) {
   const bar = make("canvas", { class: "cp-bar", width: 180, height: 10 });
   const pen = bar.getContext("2d");
   for (let x = 0; x < 180; x += 1) {
-    pen.fillStyle = `rgb(${viridis(x / 179).map(Math.round).join(",")})`;
+    pen.fillStyle = `rgb(${(signed ? diverging((2 * x) / 179 - 1) : viridis(x / 179)).map(Math.round).join(",")})`;
     pen.fillRect(x, 0, 1, 10);
   }
   return bar;
 }
 
-/** The pictures with a slider, and the cards that choose whose attention is shown. `chosen(k)` when another card is. */
+/** The pictures with a slider, and the cards that choose whose map is shown. `chosen(k)` when another card is. */
 class Stage {
   constructor(view, names, chosen) {
-    Object.assign(this, { view, names, chosen, k: 0 });
+    Object.assign(this, { view, names, chosen, k: 0, layer: attentionLayer(view) });
     // Where the two cut an image into other patches, each has a picture of its own and nothing slides.
     const sides = view.apart ? [0, 1] : [null];
     this.pictured = view.images.flatMap((image) => sides.map((side) => ({ image, side, canvas: this.canvas(image, side) })));
     this.slider = make("input", { type: "range", min: 0, max: 100, value: 50, "data-testid": "slide", "aria-label": `Slide from ${names[0]} (left) to ${names[1]} (right)`, oninput: () => this.draw() });
+    this.gaps = view.cards.map(() => [make("small", {}), make("small", {})]);
     this.cards = view.cards.map((card, k) => this.card(card, k));
     this.node = make("div", { class: view.images.length ? "cp-stage" : "" }, view.images.length ? this.pictures() : null, make("div", { class: "cp-pick" }, this.cards));
   }
 
   canvas(image, side) {
     const scale = 840 / Math.max(image.width, image.height);
-    const label = `${image.name}, attention${side === null ? "" : ` of ${this.names[side]}`}`;
+    const label = `${image.name}, with a map${side === null ? "" : ` of ${this.names[side]}`}`;
     const canvas = make("canvas", { class: `cp-canvas${side === null ? " cp-slides" : ""}`, width: Math.max(2, Math.round(image.width * scale)), height: Math.max(2, Math.round(image.height * scale)), role: "img", "aria-label": label });
     const slide = (event) => {
       if (!event.buttons) return;
@@ -99,20 +117,40 @@ class Stage {
   }
 
   pictures() {
-    const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`;
-    const scale = this.view.apart
-      ? make("p", { class: "tv-error", "data-testid": "apart" }, `${this.view.apart} Each has a colour scale of its own.`)
-      : make("div", { class: "cp-scale" }, "0%", barCanvas(), `${percent(this.view.highs[0])} of a token's attention on one patch; one scale for both`);
+    this.scale = make("div", {});
     const ends = make("div", { class: "cp-ends" }, make("span", {}, `← ${this.names[0]}`), make("span", {}, `${this.names[1]} →`));
     const titled = this.pictured.map(({ canvas, side }) => [side === null ? null : make("p", { class: "cp-side" }, this.names[side]), canvas]);
-    return make("div", {}, titled, this.view.apart ? null : [ends, this.slider], scale);
+    return make("div", {}, titled, this.view.apart ? null : [ends, this.slider], this.scale);
+  }
+
+  /** Show another layer on the same pictures: the cards stay, and say how much of each number its map leaves unexplained. */
+  show(layer) {
+    this.layer = layer;
+    this.gaps.forEach((row, k) =>
+      row.forEach((node, side) => {
+        const place = this.view.cards[k].rows[side];
+        const gap = place === null ? null : (layer.gaps[side][place] ?? null);
+        node.textContent = gap === null ? "" : `${(100 * gap).toFixed(1)}% unexplained`;
+      }),
+    );
+    this.draw();
+  }
+
+  tellScale() {
+    const { ends, signed, notes } = this.layer;
+    if (!ends) return this.scale.replaceChildren();
+    const told = this.view.apart
+      ? make("p", { class: "tv-error", "data-testid": "apart" }, `${this.view.apart} Each has a colour scale of its own.`)
+      : make("div", { class: "cp-scale", "data-testid": "map-scale" }, ends[0], barCanvas(signed), ends[1]);
+    const list = notes.length ? make("ul", { class: "cp-notes", "data-testid": "map-notes" }, notes.map((note) => make("li", {}, note))) : null;
+    this.scale.replaceChildren(...[told, list].filter(Boolean));
   }
 
   card(card, k) {
     const side = (number) => {
       const known = card.rows[number] !== null;
       const reads = card.reads[number].map(([word, likely]) => make("div", { class: "cp-read" }, make("span", {}, word), make("span", {}, share(likely))));
-      return make("div", {}, make("p", { class: "cp-name" }, this.names[number]), known ? reads : make("small", {}, "no counterpart"));
+      return make("div", {}, make("p", { class: "cp-name" }, this.names[number]), known ? reads : make("small", {}, "no counterpart"), this.gaps[k][number]);
     };
     return make("button", { type: "button", class: "cp-choice", "aria-pressed": "false", "data-testid": `choice-${k}`, onclick: () => this.choose(k, true) }, make("b", {}, card.label), make("div", { class: "cp-halves" }, side(0), side(1)));
   }
@@ -126,20 +164,23 @@ class Stage {
 
   /** The left half shows the one checkpoint, the right half the other. */
   draw() {
+    const { layer } = this;
+    if (this.scale && this.told !== layer) this.tellScale();
+    this.told = layer;
     const rows = this.view.cards[this.k].rows;
     const at = Number(this.slider.value) / 100;
     for (const { image, side, canvas } of this.pictured) {
       const pen = canvas.getContext("2d");
       const number = this.view.images.indexOf(image);
-      const map = (of) => (rows[of] === null ? null : this.view.maps[of][rows[of]]?.[number]);
+      const map = (of) => (rows[of] === null ? null : layer.maps[of][rows[of]]?.[number]);
       const split = side === null ? at : 1 - side;
       pen.clearRect(0, 0, canvas.width, canvas.height);
-      paintHalf(pen, image.element, map(0), this.view.highs[0], 0, split);
-      paintHalf(pen, image.element, map(1), this.view.highs[1], split, 1);
+      paintHalf(pen, image.element, map(0), layer.highs[0], layer.signed, 0, split);
+      paintHalf(pen, image.element, map(1), layer.highs[1], layer.signed, split, 1);
       if (side !== null) continue;
       pen.fillStyle = "#fff";
       pen.fillRect(split * canvas.width - 2, 0, 4, canvas.height);
     }
-    this.node.dataset.drawn = `${this.k} ${this.slider.value}`;
+    this.node.dataset.drawn = `${layer.name} ${this.k} ${this.slider.value}`;
   }
 }

@@ -30,18 +30,6 @@ function largest(maps) {
   return top;
 }
 
-// ColorBrewer's RdBu turned round, as in workbench/render/heat.py: blue is below 0, red above.
-const DIVERGING = [
-  [5, 48, 97], [33, 102, 172], [67, 147, 195], [146, 197, 222], [209, 229, 240], [247, 247, 247], [253, 219, 199],
-  [244, 165, 130], [214, 96, 77], [178, 24, 43], [103, 0, 31],
-];
-
-function diverging(t) {
-  const at = ((Math.min(Math.max(t, -1), 1) + 1) / 2) * (DIVERGING.length - 1);
-  const low = Math.min(Math.floor(at), DIVERGING.length - 2);
-  return DIVERGING[low].map((value, channel) => value + (DIVERGING[low + 1][channel] - value) * (at - low));
-}
-
 /** RGBA of one patch. "colour" paints over the image, "signed" too with two colours; "spotlight" darkens what is not looked at. */
 function paint(t, style, opacity) {
   if (style === "signed") return [...diverging(t), 255 * opacity * (0.05 + 0.95 * Math.min(Math.abs(t), 1) ** 0.5)];

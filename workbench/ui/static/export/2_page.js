@@ -1,8 +1,6 @@
 // The page's life: wait for an export, look after it until it ends, offer its files. `element`, `props`, `trigger`
 // and `watch` are Gradio's. The key of the export is kept for this tab, so that a page loaded again finds it.
 
-const LOOK_EVERY = 400;
-const PATIENT = 2_000;
 const REMEMBERED = "thinkscope-export";
 const root = element.querySelector(".tv-root");
 let followed = null;

@@ -1,8 +1,6 @@
 // The page's life: wait for an order, look after its job, show the first painting, then what comes after it.
 // `element`, `props`, `trigger` and `watch` are Gradio's.
 
-const LOOK_EVERY = 400;
-const PATIENT = 1_000;
 const shown = { view: null, order: null, version: 0, engine: undefined };
 const bar = make("progress", { max: 1, value: 0, class: "mp-progress" });
 const doing = make("span", { role: "status", "data-testid": "map-doing" });

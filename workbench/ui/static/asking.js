@@ -1,12 +1,13 @@
 // Questions whose answers take the server a while: asked once, looked after with a bar and a button to cancel, and kept.
 
-const LOOK_EVERY = 300;
-const PATIENT = 1_000;
-
-/** Asks one question at a time; a new one gives the last up. `owner` is marked busy meanwhile, `unpack` makes an answer of what came. */
+/**
+ * Asks one question at a time; a new one gives the last up. `owner` is marked busy meanwhile, `unpack` makes an answer of what
+ * came. `name` begins the names of its parts and ends those of what is asked (`start_maps`, `look_maps`, `cancel_maps`).
+ */
 class Asking {
-  constructor(ask, owner, unpack) {
+  constructor(ask, owner, unpack, name = "attribution") {
     this.ask = ask;
+    this.name = name;
     this.owner = owner;
     this.unpack = unpack;
     this.answers = new Map();
@@ -14,9 +15,9 @@ class Asking {
     this.job = null;
     this.bar = make("progress", { max: 1, value: 0, class: "tv-progress" });
     this.doing = make("span", { role: "status" });
-    const stop = make("button", { type: "button", class: "tv-button tv-small", "data-testid": "attribution-cancel", onclick: () => this.stop("Cancelled.") }, "Cancel");
-    this.wait = make("div", { class: "tv-wait", hidden: true, "data-testid": "attribution-wait" }, this.bar, this.doing, stop);
-    this.error = make("p", { class: "tv-error", role: "alert", hidden: true, "data-testid": "attribution-error" });
+    const stop = make("button", { type: "button", class: "tv-button tv-small", "data-testid": `${name}-cancel`, onclick: () => this.stop("Cancelled.") }, "Cancel");
+    this.wait = make("div", { class: "tv-wait", hidden: true, "data-testid": `${name}-wait` }, this.bar, this.doing, stop);
+    this.error = make("p", { class: "tv-error", role: "alert", hidden: true, "data-testid": `${name}-error` });
   }
 
   /** The answer to a question when it is known; null otherwise. */
@@ -52,10 +53,10 @@ class Asking {
 
   /** Ask, then look until there is an answer or an error. */
   async follow(asked, turn) {
-    let found = await this.ask("start_attribution", asked);
+    let found = await this.ask(`start_${this.name}`, asked);
     while (!found.error && !found.answer) {
       if (turn !== this.turn) {
-        this.ask("cancel_attribution", { job: found.job });
+        this.ask(`cancel_${this.name}`, { job: found.job });
         return found;
       }
       this.job = found.job;
@@ -63,13 +64,13 @@ class Asking {
       this.doing.textContent = `${found.doing} …`;
       await new Promise((resolve) => setTimeout(resolve, document.hidden ? PATIENT : LOOK_EVERY));
       if (turn !== this.turn) return found; // stop() has told the server
-      found = await this.ask("look_attribution", { job: found.job });
+      found = await this.ask(`look_${this.name}`, { job: found.job });
     }
     return found;
   }
 
   stop(says) {
-    if (this.job) this.ask("cancel_attribution", { job: this.job });
+    if (this.job) this.ask(`cancel_${this.name}`, { job: this.job });
     this.turn += 1;
     this.finish();
     this.error.hidden = true;

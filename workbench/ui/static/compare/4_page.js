@@ -7,7 +7,7 @@ const following = new Following(root, "compare", {
   cancelled: "Cancelled. What was read so far is kept, and the same comparison goes on from there.",
   finished: (answer, order) => load(order.asked, answer.comparison),
 });
-const now = { asked: null, key: null, view: null, pair: 0, sample: null, k: 0, list: null };
+const now = { asked: null, key: null, view: null, pair: 0, sample: null, k: 0, method: null, list: null, layers: null };
 /** What the address asked to be shown, once. */
 let wanted = null;
 
@@ -22,6 +22,7 @@ function writeAddress() {
   if (now.pair) address.set("pair", String(now.pair + 1));
   if (now.sample) address.set("sample", now.sample);
   if (now.sample && now.k) address.set("k", String(now.k + 1));
+  if (now.sample && now.method) address.set("maps", now.method);
   history.replaceState(null, "", `?${address}`);
 }
 
@@ -31,7 +32,7 @@ function readAddress() {
   const number = (name) => Math.max(0, (Number.parseInt(address.get(name) ?? "1", 10) || 1) - 1);
   const asked = { compare: address.getAll("compare").slice(0, 16) };
   for (const name of ["data", "split", "n"]) asked[name] = address.get(name) ?? { data: "Shapes", split: "test", n: "100" }[name];
-  return { asked, pair: number("pair"), sample: address.get("sample"), k: number("k") };
+  return { asked, pair: number("pair"), sample: address.get("sample"), k: number("k"), method: address.get("maps") };
 }
 
 async function load(asked, key) {
@@ -39,6 +40,7 @@ async function load(asked, key) {
   if (view.error) return following.tell(view.error);
   const pair = Math.min(wanted?.pair || 0, view.pairs.length - 1);
   Object.assign(now, { asked, key, view, sample: wanted?.sample || null, k: wanted?.k || 0 });
+  if (wanted) now.method = view.methods.some(([name]) => name === wanted.method) ? wanted.method : null;
   wanted = null;
   await showPair(pair, now.sample, now.k);
   root.dataset.ready = key;
@@ -74,6 +76,8 @@ async function openSample(id, k, place, byHand) {
   const { key, pair } = now;
   Object.assign(now, { sample: id, k });
   now.list.mark(id);
+  now.layers?.leave();
+  now.layers = null;
   const view = await ask("fetch_sample", { comparison: key, pair, sample: id });
   if (now.key !== key || now.pair !== pair || now.sample !== id) return;
   if (view.error) return place.replaceChildren(make("p", { class: "tv-error", role: "alert" }, view.error));
@@ -84,18 +88,29 @@ async function openSample(id, k, place, byHand) {
     now.k = chosen;
     writeAddress();
   });
+  if (view.images.length) now.layers = chooseLayer(stage, { comparison: key, pair, sample: id });
   const title = `Sample ${view.id}, side by side`;
   const answer = view.answer ? ` Right answer: ${view.answer}` : "";
-  place.replaceChildren(section(title, `${view.text}${answer}`, thoughtsPart(view, names), standingsPart(view, names), make("h4", {}, "Think tokens, and what they attend to"), stage.node));
+  place.replaceChildren(section(title, `${view.text}${answer}`, thoughtsPart(view, names), standingsPart(view, names), make("h4", {}, "Think tokens, and the patches behind them"), now.layers?.node, stage.node));
   stage.choose(k);
   now.k = stage.k;
   place.dataset.sample = id;
   writeAddress();
+  if (now.method) now.layers?.showAttribution();
   if (byHand) place.scrollIntoView({ behavior: "smooth", block: "start" });
 }
 
+/** Attribution stays chosen from sample to sample, and in the address. */
+function chooseLayer(stage, asked) {
+  const fetch = (method) => ask("fetch_sample", { ...asked, method });
+  return new LayerChoice(stage, now.view.methods, now.method || now.view.method, asked, fetch, (method) => {
+    now.method = method;
+    writeAddress();
+  });
+}
+
 function savesPart() {
-  const { says, buttons } = saveButtons("compare", "save_comparison", () => ({ comparison: now.key, sample: now.sample }));
+  const { says, buttons } = saveButtons("compare", "save_comparison", () => ({ comparison: now.key, sample: now.sample, method: now.method }));
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(location.href);
