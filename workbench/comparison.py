@@ -83,6 +83,18 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupQuality:
+    """Quality of the samples with one value in the column that `Comparison.grouped_by` names."""
+
+    name: str
+    n: int
+    """Rows of the group, whoever could read them."""
+    metrics: tuple[Metric, ...]
+    """With two values each: of the reference and of the other."""
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """How far two rankings of the same candidates agree."""
 
@@ -177,6 +189,8 @@ class PairComparison:
     other: int
     """Number of the side."""
     differences: tuple[Difference, ...]
+    groups: tuple[GroupQuality, ...]
+    """Empty where nothing is grouped."""
     agreements: tuple[Agreement, ...]
     likeness: tuple[Likeness, ...]
     layers: Grid | None
@@ -230,6 +244,8 @@ class Comparison:
     source: Source
     sides: tuple[Side, ...]
     metrics: tuple[Metric, ...]
+    grouped_by: str
+    """Column of the data by whose values `PairComparison.groups` are told; empty where there is none."""
     pairs: tuple[PairComparison, ...]
     samples: tuple[ComparedSample, ...]
     notes: tuple[str, ...]

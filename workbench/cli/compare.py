@@ -32,6 +32,11 @@ def register(commands: Any) -> None:
     parser.add_argument("--n", type=int, metavar="N", help="samples, bad rows included (default: 200)")
     parser.add_argument("--sample", metavar="ID", help="sample that the report opens with (default: the first)")
     parser.add_argument(
+        "--by",
+        metavar="COLUMN",
+        help="tell quality for each value of this column too (default: task, where there is one)",
+    )
+    parser.add_argument(
         "--method",
         metavar="NAME",
         help="attribute what the HTML report shows in full with this method too, for example integrated_gradients",
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             f"--sample is '{args.sample[:100]}', which is none of the {len(question.rows):,} samples that are read."
         )
     setup = Setup(kept=Kept(args.keep), device=args.device, dtype=args.dtype)
-    compared = make_comparison(chosen, question, setup, tell=show_progress)
+    compared = make_comparison(chosen, question, setup, by=args.by, tell=show_progress)
     if method is not None:
         _attribute(args, compared, method, setup)
     if args.out is not None:
@@ -113,7 +118,14 @@ def _show(comparison: Any) -> None:
         write("\n" + table(rows, head=("quality", *names)))
     for pair in comparison.pairs:
         write(f"\n{names[pair.other]} against {names[pair.reference]}")
-        for part in (_differences(pair), _likeness(pair), _agreements(pair), _matches(pair), _moved(comparison, pair)):
+        for part in (
+            _differences(pair),
+            _groups(comparison, pair),
+            _likeness(pair),
+            _agreements(pair),
+            _matches(pair),
+            _moved(comparison, pair),
+        ):
             if part:
                 write("\n" + part)
         if pair.refused:
@@ -129,6 +141,19 @@ def _estimate(found: Any) -> str:
 def _differences(pair: Any) -> str:
     rows = [(one.metric, _estimate(one.change), str(one.higher), str(one.lower)) for one in pair.differences]
     return table(rows, head=("difference", "95% interval, paired", "higher at", "lower at")) if rows else ""
+
+
+def _groups(comparison: Any, pair: Any) -> str:
+    """One metric group by group, the first that both have; the report has all of them."""
+    metric = next((one.metric for one in pair.differences), None)
+    rows = [
+        (plain(group.name), str(group.n), _estimate(one.change), str(one.higher), str(one.lower))
+        for group in pair.groups
+        for one in group.differences
+        if one.metric == metric
+    ]
+    head = (f"{plain(comparison.grouped_by)}: {metric}", "samples", "difference", "higher at", "lower at")
+    return table(rows, head=head) if rows else ""
 
 
 def _likeness(pair: Any) -> str:

@@ -13,6 +13,7 @@ from typing import TypeVar, final
 import numpy as np
 
 from workbench.assets import read_card, resolve_checkpoint
+from workbench.comparing.groups import group_rows
 from workbench.comparing.kept import Kept
 from workbench.comparing.pairing import compare_pair
 from workbench.comparing.question import Question, check_unchanged
@@ -107,6 +108,7 @@ def make_comparison(
     question: Question,
     setup: Setup,
     *,
+    by: str | None = None,
     tell: Progress = quiet,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Compared:
@@ -116,15 +118,18 @@ def make_comparison(
         chosen: as `choose` gave them.
         question: what they are asked.
         setup: where models run and readings are kept; a complete reading there is taken as it is.
+        by: column of the data by whose values quality is told too; None: `task`, where there is one.
         tell: told the share done.
         cancelled: asked before each batch and each figure.
 
     Raises:
-        BadInput: when there is no sample that all could read, or when the data changed meanwhile.
+        BadInput: when there is no sample that all could read, when the data changed meanwhile, or for a column that cannot
+            make groups.
         OutOfMemory: when a model does not fit; complete parts of all readings stay.
         Cancelled: when `cancelled` said so; likewise.
     """
     begin = time.perf_counter()
+    groups = group_rows(question, by)
     share = _READING / len(chosen)
     readings = tuple(
         _read(one, question, setup, part_of(tell, number * share, share), cancelled)
@@ -141,6 +146,7 @@ def make_comparison(
             (scores[0], scores[other]),
             (names[0], names[other]),
             other,
+            groups,
             tell=part_of(tell, _READING + part * (other - 1), part),
             cancelled=cancelled,
         )
@@ -150,6 +156,7 @@ def make_comparison(
         source=_source(question),
         sides=tuple(_side(reading, name) for reading, name in zip(readings, names, strict=True)),
         metrics=tell_metrics(scores),
+        grouped_by=groups.column,
         pairs=pairs,
         samples=_samples(question, readings, scores),
         notes=(*question.notes, *_notes(readings, names)),

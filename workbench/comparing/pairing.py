@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Int
 
+from workbench.comparing.groups import Groups, tell_groups
 from workbench.comparing.reading import Reading
 from workbench.comparing.scores import SEED, UNKNOWN, Scores, estimate, tell_differences
 from workbench.comparing.spaces import (
@@ -35,6 +36,7 @@ def compare_pair(
     scores: tuple[Scores, Scores],
     names: tuple[str, str],
     other: int,
+    groups: Groups,
     *,
     tell: Progress = quiet,
     cancelled: Callable[[], bool] = lambda: False,
@@ -46,6 +48,7 @@ def compare_pair(
         scores: of the same.
         names: what sentences call them.
         other: number of the other side.
+        groups: of the rows.
         tell: told the share done.
         cancelled: asked before each figure.
 
@@ -80,6 +83,7 @@ def compare_pair(
         reference=0,
         other=other,
         differences=_differences(scores, common, ranked=ranked),
+        groups=tell_groups(groups, *scores, ranked=ranked),
         agreements=agreements,
         likeness=tuple(likeness),
         layers=thoughts and thoughts.layers,

@@ -1,10 +1,10 @@
 """What each checkpoint gets right, sample by sample: ranks of the right documents, and what its thoughts say."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from workbench.comparing.question import AskedRow, Question
 from workbench.comparing.reading import Reading, ReadRow
@@ -41,6 +41,11 @@ class Scores:
     """By metric; NaN where a sample has none."""
     undefined: Mapping[str, str]
     """Metrics of other checkpoints that this one has not, with the reason."""
+
+    def only(self, rows: Bool[np.ndarray, " rows"]) -> "Scores":
+        """The same with values of these rows alone; a metric without any is left out."""
+        kept = {name: np.where(rows, one, np.nan) for name, one in self.values.items()}
+        return replace(self, values={name: one for name, one in kept.items() if np.isfinite(one).any()})
 
 
 def writes(reading: Reading) -> Writes:

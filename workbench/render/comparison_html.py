@@ -79,13 +79,14 @@ def _pair(comparison: Comparison, number: int, shown: Sequence[ShownSample]) -> 
     sections = (
         ("Not compared", parts.refused_html(pair)),
         ("Quality", parts.quality_html(comparison, pair)),
+        (f"Quality by {comparison.grouped_by}", parts.groups_html(comparison, pair)),
         ("Samples that changed most", _changed(comparison, number, {one.view.sample for one in mine})),
         ("Samples side by side", _samples(comparison, pair, names, mine)),
         ("How alike they are", parts.likeness_html(pair)),
         ("Do they rank alike?", parts.agreement_html(pair)),
         ("Layers and think tokens", parts.grids_html(pair, names)),
     )
-    body = "".join(f"<h3>{title}</h3>{part}" for title, part in sections if part)
+    body = "".join(f"<h3>{escape(title)}</h3>{part}" for title, part in sections if part)
     return f"<section><h2>{escape(names[1])} against {escape(names[0])}</h2>{body}</section>"
 
 

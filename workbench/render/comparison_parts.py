@@ -21,6 +21,8 @@ TITLES = {
     "token_log_probability": "Log-probability of a written token, nats",
 }
 """Metrics in plain words."""
+_GROUPED = ("hit_at_1", "thought_exact", "answer_exact", "target_exact")
+"""Metrics that are told group by group."""
 WHAT = {
     "differences": "Differences of quality",
     "rankings": "Rankings",
@@ -78,6 +80,30 @@ def quality_html(comparison: Comparison, pair: PairComparison) -> str:
         "be far narrower than the others. An interval of the difference without 0 in it is a difference beyond chance."
     )
     return f'<p class="cp-soft">{about}</p>{_table(head, rows, numbers=(1, 2, 3, 4, 5))}'
+
+
+def groups_html(comparison: Comparison, pair: PairComparison) -> str:
+    """Quality of each group of samples, a table for each metric that both have."""
+    names = [escape(comparison.sides[side].name) for side in (pair.reference, pair.other)]
+    head = [escape(comparison.grouped_by), "samples", *names, "difference", f"{names[1]} is higher at", "lower"]
+    tables = []
+    for metric in (one.metric for one in pair.differences if one.metric in _GROUPED):
+        rows = []
+        for group in pair.groups:
+            values = next((one.values for one in group.metrics if one.name == metric), None)
+            found = next((one for one in group.differences if one.metric == metric), None)
+            if values is not None:
+                told = [_estimate(one, metric) for one in values]
+                rows.append([escape(group.name), f"{group.n:,}", *told, *_difference(found, metric)])
+        if rows:
+            tables.append(f"<h4>{escape(TITLES[metric])}</h4>{_table(head, rows, numbers=tuple(range(1, 7)))}")
+    if not tables:
+        return ""
+    about = (
+        "The same for the samples of each kind alone. Among many intervals some leave out 0 by chance: one in twenty of "
+        "differences that are none."
+    )
+    return f'<p class="cp-soft">{about}</p>{"".join(tables)}'
 
 
 def likeness_html(pair: PairComparison) -> str:

@@ -36,6 +36,7 @@ def fetch_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
         "title": f"{comparison.source.title}, split {comparison.source.split}: {comparison.source.n:,} samples, "
         f"{comparison.source.n_candidates:,} candidates",
         "names": [side.name for side in comparison.sides],
+        "grouped_by": comparison.grouped_by,
         "pairs": [_pair(compared, pair) for pair in comparison.pairs],
         "methods": [[name, method.title] for name, method in methods().items()],
         "method": DEFAULT_METHOD,
@@ -77,6 +78,7 @@ def _pair(compared: Compared, pair: PairComparison) -> dict[str, Any]:
         "names": names,
         "refused": parts.refused_html(pair),
         "quality": parts.quality_html(comparison, pair),
+        "groups": parts.groups_html(comparison, pair),
         "likeness": parts.likeness_html(pair),
         "agreement": parts.agreement_html(pair),
         "grids": parts.grids_html(pair, names),

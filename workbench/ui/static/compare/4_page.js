@@ -58,6 +58,7 @@ async function showPair(number, sample = null, k = 0) {
       section(view.title, null, drawn(view.sides), drawn(view.notes), view.pairs.length > 1 ? choose : null, savesPart()),
       figure("Not compared", pair.refused, "refused"),
       figure("Quality", pair.quality, "quality"),
+      figure(`Quality by ${view.grouped_by}`, pair.groups, "groups"),
       section("Samples that changed most", "Ranks are of the right document: ▲ better with the second checkpoint, ▼ worse. Click a column's name to sort by it, a sample to open it below.", now.list.node),
       place,
       figure("How alike they are", pair.likeness, "likeness"),
