@@ -170,7 +170,7 @@ def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path:
     out = ("--out", str(tmp_path / "none"))
     assert "holds no ablation" in refusal(capsys, *out, "--summary")
     assert "--seeds is 'one'" in refusal(capsys, *out, "--seeds", "one")
-    assert "objects is (3, 2)" in refusal(capsys, *out, "--fewest", "3")
+    assert "objects is (3, 1)" in refusal(capsys, *out, "--fewest", "3")
     assert "--steps is 0" in refusal(capsys, *out, "--steps", "0")
     assert "Did you mean" in refusal(capsys, *out, "--cells", "shared.joint.latents-only.k5")
     assert "cannot be read" in refusal(capsys, *out, "--page", str(tmp_path / "no.md"))

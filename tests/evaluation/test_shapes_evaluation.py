@@ -12,7 +12,7 @@ from workbench.data.readers.shapes import to_pair
 from workbench.data.shapes import ShapesConfig, make_sample
 from workbench.embedder import DecodesThoughts, Embedder, Keep
 from workbench.errors import BadInput, UnknownName
-from workbench.evaluation.shapes import evaluate_shapes
+from workbench.evaluation.shapes import LOOK_AHEAD, evaluate_shapes
 from workbench.types import Context, DecodedThought, Encoded, Sample, TextScore, TokenTable, Trace
 
 N = 40
@@ -21,9 +21,16 @@ N = 40
 class Oracle(Embedder, DecodesThoughts):
     """Knows every sample of the test split; wrong on purpose where told."""
 
-    def __init__(self, *, wrong_thoughts: Sequence[int] = (), wrong_targets: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        wrong_thoughts: Sequence[int] = (),
+        wrong_targets: Sequence[int] = (),
+        world: ShapesConfig = ShapesConfig(),
+        known: int = 400,
+    ) -> None:
         self.info = planted_info()
-        samples = [make_sample(ShapesConfig(), "test", index) for index in range(400)]
+        samples = [make_sample(world, "test", index) for index in range(known)]
         keys = sorted({sample.target_id for sample in samples})
         self.reasoning: dict[Any, str] = {}
         self.vector: dict[Any, np.ndarray] = {}
@@ -102,6 +109,14 @@ def test_the_truth_gets_full_marks_and_swapping_gets_chance() -> None:
     assert report.metrics["token_log_probability"].value == pytest.approx(-0.5)
     assert report.n_candidates >= 200
     assert sum(metrics["hit_at_1"].n for metrics in report.by_task.values()) == N
+
+
+def test_a_world_with_few_targets_is_ranked_among_those_that_it_has() -> None:
+    """Scenes of one object have fewer than 200 distinct targets, however many are drawn."""
+    world = ShapesConfig(objects=(1, 1))
+    report = evaluate_shapes(Oracle(world=world, known=N + LOOK_AHEAD), n=N, batch=16, world=world)
+    assert 100 < report.n_candidates < 200
+    assert report.metrics["hit_at_1"].value == 1
 
 
 def test_errors_are_counted_exactly() -> None:

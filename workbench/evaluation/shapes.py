@@ -8,7 +8,6 @@ the split where those are fewer than 200.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,8 @@ from workbench.stats import Interval, bootstrap_interval
 from workbench.types import Sample, Trace
 
 MIN_CANDIDATES = 200
+LOOK_AHEAD = 2_000
+"""Further samples that are looked at for candidates: a small world may not have so many, and is then ranked among fewer."""
 BY_TASK = ("thought_exact", "answer_exact", "target_exact", "hit_at_1")
 """What is also told task by task, where the model has it."""
 BOOTSTRAP_SEED = 0
@@ -161,7 +162,7 @@ def _embed_candidates(
     model: Embedder, config: ShapesConfig, split: str, samples: Sequence[ShapesSample], batch: int
 ) -> tuple[list[str], Float[np.ndarray, "candidates dim"]]:
     targets = {sample.target_id: _target(sample) for sample in samples}
-    for index in count(len(samples)):
+    for index in range(len(samples), len(samples) + LOOK_AHEAD):
         if len(targets) >= MIN_CANDIDATES:
             break
         further = make_sample(config, split, index)
