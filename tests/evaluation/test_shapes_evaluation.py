@@ -26,11 +26,11 @@ class Oracle(Embedder, DecodesThoughts):
         *,
         wrong_thoughts: Sequence[int] = (),
         wrong_targets: Sequence[int] = (),
-        world: ShapesConfig = ShapesConfig(),
+        world: ShapesConfig | None = None,
         known: int = 400,
     ) -> None:
         self.info = planted_info()
-        samples = [make_sample(world, "test", index) for index in range(known)]
+        samples = [make_sample(world or ShapesConfig(), "test", index) for index in range(known)]
         keys = sorted({sample.target_id for sample in samples})
         self.reasoning: dict[Any, str] = {}
         self.vector: dict[Any, np.ndarray] = {}
