@@ -21,6 +21,8 @@ TITLES = {
     "token_log_probability": "Log-probability of a written token, nats",
 }
 """Metrics in plain words."""
+_LONG = 16
+"""Letters from which on the name of a column gets room for some words in a line."""
 _GROUPED = ("hit_at_1", "thought_exact", "answer_exact", "target_exact")
 """Metrics that are told group by group."""
 WHAT = {
@@ -96,7 +98,10 @@ def groups_html(comparison: Comparison, pair: PairComparison) -> str:
                 told = [_estimate(one, metric) for one in values]
                 rows.append([escape(group.name), f"{group.n:,}", *told, *_difference(found, metric)])
         if rows:
-            tables.append(f"<h4>{escape(TITLES[metric])}</h4>{_table(head, rows, numbers=tuple(range(1, 7)))}")
+            # The first stands open; further ones would push what follows out of sight.
+            mark = "" if tables else " open"
+            table = _table(head, rows, numbers=tuple(range(1, 7)))
+            tables.append(f"<details{mark}><summary>{escape(TITLES[metric])}</summary>{table}</details>")
     if not tables:
         return ""
     about = (
@@ -283,5 +288,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Seque
         return f'<td class="cp-number">{text}</td>' if place in numbers else f"<td>{text}</td>"
 
     body = "".join(f"<tr>{''.join(cell(place, text) for place, text in enumerate(row))}</tr>" for row in rows)
-    top = "".join(f"<th>{name}</th>" for name in head)
+    # A long name may break, but not after every word: the row of names would become a tower.
+    top = "".join(f'<th class="cp-named">{name}</th>' if len(name) > _LONG else f"<th>{name}</th>" for name in head)
     return f'<div class="cp-wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
