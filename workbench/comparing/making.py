@@ -13,14 +13,14 @@ from typing import TypeVar, final
 import numpy as np
 
 from workbench.assets import read_card, resolve_checkpoint
-from workbench.comparing.groups import group_rows
+from workbench.comparing.groups import Groups, group_rows
 from workbench.comparing.kept import Kept
 from workbench.comparing.pairing import compare_pair
 from workbench.comparing.question import Question, check_unchanged
 from workbench.comparing.reading import VERSION, Reading
 from workbench.comparing.scores import UNKNOWN, Scores, score, tell_metrics, writes
 from workbench.comparing.tracing import MAX_TOKENS, is_read, read_question
-from workbench.comparison import ComparedSample, Comparison, Placed, Side, Source
+from workbench.comparison import ComparedSample, Comparison, PairComparison, Placed, Side, Source
 from workbench.embedder import Embedder
 from workbench.errors import BadInput, OutOfMemory
 from workbench.models.checkpoint import choose_device, load_checkpoint
@@ -139,19 +139,7 @@ def make_comparison(
     tell(_READING, "Comparing")
     names = [one.name for one in chosen]
     scores = [score(question, reading, name) for reading, name in zip(readings, names, strict=True)]
-    part = (1 - _READING) / len(chosen)
-    pairs = tuple(
-        compare_pair(
-            (readings[0], readings[other]),
-            (scores[0], scores[other]),
-            (names[0], names[other]),
-            other,
-            groups,
-            tell=part_of(tell, _READING + part * (other - 1), part),
-            cancelled=cancelled,
-        )
-        for other in range(1, len(chosen))
-    )
+    pairs = _pairs(readings, scores, names, groups, tell, cancelled)
     comparison = Comparison(
         source=_source(question),
         sides=tuple(_side(reading, name) for reading, name in zip(readings, names, strict=True)),
@@ -164,6 +152,30 @@ def make_comparison(
     )
     tell(1.0, "done")
     return Compared(comparison, question, readings, tuple(chosen))
+
+
+def _pairs(
+    readings: Sequence[Reading],
+    scores: Sequence[Scores],
+    names: Sequence[str],
+    groups: Groups,
+    tell: Progress,
+    cancelled: Callable[[], bool],
+) -> tuple[PairComparison, ...]:
+    """The first with each other one."""
+    part = (1 - _READING) / len(readings)
+    return tuple(
+        compare_pair(
+            (readings[0], readings[other]),
+            (scores[0], scores[other]),
+            (names[0], names[other]),
+            other,
+            groups,
+            tell=part_of(tell, _READING + part * (other - 1), part),
+            cancelled=cancelled,
+        )
+        for other in range(1, len(readings))
+    )
 
 
 def _read(one: Chosen, question: Question, setup: Setup, tell: Progress, cancelled: Callable[[], bool]) -> Reading:

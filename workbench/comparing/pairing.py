@@ -67,17 +67,7 @@ def compare_pair(
     ranked = not any(one.what == "rankings" for one in refused)
     step(0.1, "Comparing rankings")
     agreements = _agree(scores, common) if ranked else ()
-    step(0.2, "Comparing embeddings")
-    measured = draw_measured(common)
-    likeness: list[Likeness] = []
-    thoughts: Thoughts | None = None
-    if len(common) >= LEAST:
-        spaces = [make_space(reading.embeddings()[measured]) for reading in readings]
-        likeness.append(liken(spaces[0], spaces[1], "embedding"))
-        step(0.4, "Comparing thoughts")
-        if all(reading.info.n_think for reading in readings):
-            thoughts = liken_thoughts(readings[0], readings[1], measured)
-            likeness += thoughts.likeness
+    likeness, thoughts = _liken(readings, common, step)
     n_think = [reading.info.n_think for reading in readings]
     return PairComparison(
         reference=0,
@@ -85,7 +75,7 @@ def compare_pair(
         differences=_differences(scores, common, ranked=ranked),
         groups=tell_groups(groups, *scores, ranked=ranked),
         agreements=agreements,
-        likeness=tuple(likeness),
+        likeness=likeness,
         layers=thoughts and thoughts.layers,
         steps=thoughts and thoughts.steps,
         depths=thoughts and thoughts.depths,
@@ -94,6 +84,23 @@ def compare_pair(
         changes=_changes(readings, scores, common, ranked=ranked),
         refused=tuple(refused),
     )
+
+
+def _liken(
+    readings: Two, common: Int[np.ndarray, " n"], step: Callable[[float, str], None]
+) -> tuple[tuple[Likeness, ...], Thoughts | None]:
+    """How alike the embeddings are, and the thoughts where both have some; nothing for too few samples."""
+    step(0.2, "Comparing embeddings")
+    if len(common) < LEAST:
+        return (), None
+    measured = draw_measured(common)
+    spaces = [make_space(reading.embeddings()[measured]) for reading in readings]
+    embeddings = liken(spaces[0], spaces[1], "embedding")
+    step(0.4, "Comparing thoughts")
+    if not all(reading.info.n_think for reading in readings):
+        return (embeddings,), None
+    thoughts = liken_thoughts(readings[0], readings[1], measured)
+    return (embeddings, *thoughts.likeness), thoughts
 
 
 def _differences(
