@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from workbench.render import svg
 from workbench.render.values import Series
@@ -37,3 +38,17 @@ def test_a_line_breaks_where_it_has_no_value() -> None:
     assert re.fullmatch(r"M[\d. ]+M[\d. ]+L[\d. ]+", path)
     assert page.count("<circle") == 3
     assert "ts-legend" not in page
+
+
+def test_curves_stand_where_their_numbers_say_on_one_axis() -> None:
+    page = svg.curves({"even": [(2, 0.5), (0, 0.0), (4, 1.0)], "other": [(1, 1.0), (3, 0.0)]}, units="u", x="k")
+    circles = [tuple(map(float, one)) for one in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', page)]
+    across = dict(zip((0, 2, 4, 1, 3), circles, strict=True))  # each line from left to right
+    left, right = across[0][0], across[4][0]
+    for x, (place, _) in across.items():
+        assert place == pytest.approx(left + x / 4 * (right - left), abs=0.1)
+    assert across[0][1] == across[3][1] > across[2][1] > across[4][1] == across[1][1]
+    [even, other] = re.findall(r'<path d="M([^"]+)" fill="none"', page)
+    assert (even.count("L"), other.count("L")) == (2, 1)
+    assert "<title>k 2 even: 0.5 u</title>" in page
+    assert page.count("<span><i") == 2

@@ -193,9 +193,15 @@ def _policies(audit: Audit) -> str:
         for one in audit.budget.points
     ]
     more = _table(["threshold, quantile of the cosines", "thoughts taken", "Hit@1"], points)
+    drawn = {
+        "the same number for every sample": [(k, one.value) for k, one in enumerate(audit.budget.hit_at_1)],
+        "adaptive, as the threshold rises": [(one.thoughts.value, one.hit_at_1.value) for one in audit.budget.points],
+    }
+    chart = svg.curves(drawn, units="Hit@1", x="thoughts taken, mean over samples")
     return (
         f"<h4>Adaptive budget</h4><p class='cp-soft'>{about}</p>{_table(head, rows)}"
-        f"<p class='cp-soft'>Hit@1 against thoughts taken, as the threshold rises:</p>{more}"
+        "<p class='cp-soft'>Adaptive stopping pays where its line lies above the other's.</p>"
+        f'<div class="au-chart">{chart}</div><details><summary>The points of the line, with intervals</summary>{more}</details>'
     )
 
 

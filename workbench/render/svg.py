@@ -1,7 +1,7 @@
 """Lines, bars and points as small inline SVG: sharp at any size, no script, readable on light and dark pages."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -57,6 +57,24 @@ def lines(found: Series, *, units: str, x: str) -> str:
             if np.isfinite(value)
         ]
     return _svg(parts, f"lines of {units} over {x}") + _legend(found.names, dashed=True)
+
+
+def curves(found: Mapping[str, Sequence[tuple[float, float]]], *, units: str, x: str) -> str:
+    """One line for each name through its (x, y) places, over an axis of numbers that all share."""
+    every = np.array([place for places in found.values() for place in places], dtype=float).reshape(-1, 2)
+    (x_low, x_high), (low, high) = _ends(every[:, 0], zero=False), _ends(every[:, 1], zero=False)
+    across = lambda value: _LEFT + (value - x_low) / (x_high - x_low) * (_WIDTH - _LEFT - _RIGHT - 12)  # noqa: E731
+    marks = np.linspace(x_low, x_high, 5).tolist()
+    parts = [_frame(low, high, units), _ticks([number(mark) for mark in marks], [across(mark) for mark in marks], x)]
+    for s, (name, places) in enumerate(found.items()):
+        drawn = [(across(one), _y(other, low, high), one, other) for one, other in sorted(places)]
+        path = "L".join(f"{left:.1f} {top:.1f}" for left, top, _, _ in drawn)
+        parts.append(f'<path d="M{path}" fill="none" stroke="{_colour(s)}" stroke-width="2"/>')
+        parts += [
+            f'<circle cx="{left:.1f}" cy="{top:.1f}" r="3" fill="{_colour(s)}">{_tip(f"{x} {number(one)}", name, other, units)}</circle>'
+            for left, top, one, other in drawn
+        ]
+    return _svg(parts, f"lines of {units} over {x}") + _legend(tuple(found))
 
 
 def points(places: np.ndarray, names: Sequence[str], groups: Sequence[str], *, units: str, axes: Sequence[str]) -> str:
