@@ -2,6 +2,7 @@
 trained to."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from workbench.probe import PROBES, Subject, missing
 from workbench.recipes.batches import Encoder
 from workbench.recipes.config import DataSettings, TrainConfig, read_config
 from workbench.recipes.dense import IGNORE
+from workbench.recipes.perception import TOWER
 from workbench.recipes.recipe import RECIPES
 from workbench.recipes.rows import read_training_rows, target_text
 from workbench.types import Sample
@@ -304,8 +306,6 @@ def test_lame_refuses_settings_that_do_not_go_together(data: Path, tmp_path: Pat
 
 
 def test_a_damaged_decoder_is_one_sentence(finished: dict[str, Path], tmp_path: Path) -> None:
-    import shutil
-
     def spoil(name: str) -> Path:
         return Path(shutil.copytree(finished["lame"], tmp_path / name))
 
@@ -323,8 +323,9 @@ def test_a_damaged_decoder_is_one_sentence(finished: dict[str, Path], tmp_path: 
 
 
 def test_a_tower_is_taken_from_another_run(finished: dict[str, Path], data: Path, tmp_path: Path) -> None:
-    """The warm-up of one recipe serves another: the tower at step 0 is the other run's, the rest is not."""
-    source = finished["no-think"].parent
+    """Of a run that kept no warm-up the tower is taken as it is by now, the rest is not."""
+    source = shutil.copytree(finished["no-think"].parent, tmp_path / "old")
+    (source / TOWER).unlink()
     more = ("perception.steps=5", f"perception.tower={source}", "optimiser.steps=1", "model.freeze_vision_steps=1")
     made = train("explicit-cot", configure(data, tmp_path / "run", *more))
     theirs, mine = weights(finished["no-think"]), weights(made)
@@ -333,3 +334,17 @@ def test_a_tower_is_taken_from_another_run(finished: dict[str, Path], data: Path
     for folder, sentence in ((tmp_path / "none", "holds no run"), (finished["no-think"], "another vision tower")):
         with pytest.raises(BadInput, match=sentence):
             train("explicit-cot", configure(data, tmp_path / "x", *more, f"perception.tower={folder}"))
+
+
+def test_a_warm_up_is_taken_as_it_was_however_far_its_run_has_come(data: Path, tmp_path: Path) -> None:
+    """And from a run that took it from another in its turn; only so is a warm-up what it would be if it were made again."""
+    fixed = ("perception.steps=5", "model.freeze_vision_steps=1", "optimiser.steps=1")
+    alone = weights(train("no-think", configure(data, tmp_path / "alone", *fixed)))
+    moved = train("no-think", configure(data, tmp_path / "moved", "perception.steps=5", "optimiser.steps=3"))
+    assert any(not torch.equal(weights(moved)[name], value) for name, value in alone.items() if "visual" in name)
+    taken = alone
+    for name, source in (("first", "moved"), ("second", "first")):
+        folder = tmp_path / name
+        made = configure(data, folder, *fixed, f"perception.tower={tmp_path / source}")
+        taken = weights(train("explicit-cot", made))
+        assert all(torch.equal(taken[name], value) for name, value in alone.items() if "visual" in name)

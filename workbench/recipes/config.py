@@ -141,9 +141,9 @@ class PerceptionSettings:
 
     steps: int = 0
     tower: str = ""
-    """Folder of a run (its `state/model.safetensors`), or of such a state, whose vision tower and perception heads are taken
-    instead of warming up anew. Recipes that are to be compared then see alike and differ in the rest; `steps` goes on
-    saying how long the warm-up was, and that run's later steps, if it made any, are in the tower too."""
+    """Folder of a run whose vision tower and perception heads are taken instead of warming up anew, as its own warm-up left
+    them (`tower.safetensors`). Recipes that are to be compared then see alike and differ in the rest; `steps` goes on saying
+    how long the warm-up was. Of a run that had none, or of a state, it takes the tower as it is by now, later steps and all."""
     batch: int = 64
     learning_rate: float = 2e-3
     weight: float = 0.0

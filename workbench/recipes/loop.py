@@ -24,7 +24,7 @@ from workbench.recipes.config import TrainConfig
 from workbench.recipes.dense import DenseLabels
 from workbench.recipes.optimisers import make_optimisers
 from workbench.recipes.parting import attach_dual
-from workbench.recipes.perception import PerceptionHeads, adopt, warm_up
+from workbench.recipes.perception import PerceptionHeads, adopt, keep_tower, warm_up
 from workbench.recipes.processes import join_processes
 from workbench.recipes.recipe import Report
 from workbench.recipes.rows import Row, read_training_rows
@@ -105,6 +105,8 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
             else:
                 log = state.log if accelerator.is_main_process else lambda _: None
                 warm_up(backbone, heads, rows, encoder, config, say, log)
+            if accelerator.is_main_process:
+                keep_tower(folder, backbone, heads)
     run = _Run(method, config, accelerator, backbone, adapters, encoder, state, say)
     return run.train(module, rows, start)
 

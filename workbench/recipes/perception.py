@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -22,6 +22,7 @@ from workbench.recipes.config import PerceptionSettings, TrainConfig
 from workbench.recipes.dense import IGNORE, N_REGIONS, DenseLabels, DenseTruth
 from workbench.recipes.recipe import Report
 from workbench.recipes.rows import Row
+from workbench.store import write_bytes_atomic
 
 
 @final
@@ -55,6 +56,10 @@ class PerceptionHeads(nn.Module):
             "shape": shape,
             "region": (placed.argmax(1) == truth.places)[truth.places != IGNORE].float().mean(),
         }
+
+
+TOWER = "tower.safetensors"
+"""What a run keeps of its warm-up."""
 
 
 def warm_up(
@@ -106,15 +111,13 @@ def warm_up(
 
 def adopt(folder: Path, backbone: Backbone, heads: PerceptionHeads, report: Report) -> None:
     """Take the vision tower and the perception heads of another run, in place. Raises BadInput when they do not fit."""
-    places = (folder / "state" / "model.safetensors", folder / "model.safetensors")
+    places = (folder / TOWER, folder / "state" / "model.safetensors", folder / "model.safetensors")
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise BadInput(
             f"perception.tower is '{folder}', which holds no run: there is no state/model.safetensors in it."
         )
-    tower = {id(parameter) for parameter in backbone.family.vision_parameters(backbone.model)}
-    wanted = {f"model.{name}": value for name, value in backbone.model.named_parameters() if id(value) in tower}
-    wanted |= {f"heads.{name}": value for name, value in heads.named_parameters()}
+    wanted = _tower(backbone, heads)
     found = load_file(path)
     wrong = [name for name, value in wanted.items() if name not in found or found[name].shape != value.shape]
     if wrong:
@@ -126,6 +129,20 @@ def adopt(folder: Path, backbone: Backbone, heads: PerceptionHeads, report: Repo
         for name, value in wanted.items():
             value.copy_(found[name])
     report(f"vision tower and perception heads taken from {folder}")
+
+
+def keep_tower(folder: Path, backbone: Backbone, heads: PerceptionHeads) -> None:
+    """Write the warmed-up tower and heads into a run's folder, for other runs to adopt whatever this one makes of them later."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = {name: value.detach().cpu().contiguous() for name, value in _tower(backbone, heads).items()}
+    write_bytes_atomic(folder / TOWER, save(held))
+
+
+def _tower(backbone: Backbone, heads: PerceptionHeads) -> dict[str, nn.Parameter]:
+    """Vision tower and heads, by their names in a run's state."""
+    tower = {id(parameter) for parameter in backbone.family.vision_parameters(backbone.model)}
+    found = {f"model.{name}": value for name, value in backbone.model.named_parameters() if id(value) in tower}
+    return found | {f"heads.{name}": value for name, value in heads.named_parameters()}
 
 
 def _indices(n_rows: int, settings: PerceptionSettings, seed: int) -> list[list[int]]:
