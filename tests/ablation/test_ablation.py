@@ -141,6 +141,10 @@ def test_the_page_holds_what_the_runs_say(tmp_path: Path, capsys: pytest.Capture
     text = block(RESULTS, Scale(), "thinkscope ablate --out runs/ablation")
     assert "| `" not in text
     assert f"| {BETTER} | 50.0% (50.0% to 50.0%) |" in text
+    assert "scenes of 1 object," in text
+    assert "scenes of 2 to 3 objects," in block(RESULTS, Scale(fewest=2, most=3), "x")
+    n_cells = len({result.cell for result in RESULTS})
+    assert f"{len(RESULTS)} finished runs of {n_cells} of {len(all_cells())} cells, up to " in text
     assert block([], Scale(), "x") == NONE
     begin, end = marks(BLOCK)
     page = tmp_path / "page.md"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from workbench.ablation.cells import CONTROL, GROUPS, Cell, members
+from workbench.ablation.cells import CONTROL, GROUPS, Cell, all_cells, members
 from workbench.ablation.running import Result, Scale
 from workbench.ablation.summary import MEASURES, Row, rows_of, sentences, value
 
@@ -27,10 +27,14 @@ def block(results: Sequence[Result], scale: Scale, command: str) -> str:
     """What stands between the marks of the page: how it was made, a table for each group, and what it shows."""
     if not results:
         return NONE
+    few, many = scale.fewest, scale.most
+    scenes = f"{few} to {many} objects" if few < many else f"{few} object{'s' * (few > 1)}"
+    done, n_seeds = {result.cell for result in results}, len({result.seed for result in results})
     made = (
-        f"`{command}`: {scale.steps:,} steps of {scale.batch} queries on {scale.rows:,} rows, scenes of {scale.fewest} to "
-        f"{scale.most} objects, one vision tower of {scale.tower_steps:,} warm-up steps for all runs; {scale.test:,} unseen samples "
-        f"against {max(result.n_candidates for result in results):,} candidates. Mean over seeds, lowest and highest in brackets."
+        f"`{command}`: {len(results)} finished runs of {len(done)} of {len(all_cells())} cells, up to {n_seeds} seeds each. "
+        f"{scale.steps:,} steps of {scale.batch} queries on {scale.rows:,} rows, scenes of {scenes}, one vision tower of "
+        f"{scale.tower_steps:,} warm-up steps for all runs; {scale.test:,} unseen samples against "
+        f"{max(result.n_candidates for result in results):,} candidates. Mean over seeds, lowest and highest in brackets."
     )
     parts = [made]
     for group in GROUPS:
