@@ -108,6 +108,7 @@ class _Maker:
     ) -> None:
         self._question = question
         self._reading = reading
+        self._documents = reading.documents()
         self._method = method
         self._setup = setup
         self._tell = tell
@@ -161,7 +162,7 @@ class _Maker:
                 found |= enumerate(resolve(parse_target("think"), model, trace, None, None))
             except Unsupported as error:
                 notes.append(f"Think tokens: {error}")
-        documents = self._reading.documents()
+        documents = self._documents
         known = np.flatnonzero(np.isfinite(documents).all(axis=1))
         if known.size:
             target = self._question.rows[sample].target

@@ -63,15 +63,12 @@ def tell_groups(groups: Groups, one: Scores, other: Scores, *, ranked: bool) -> 
     found = []
     for name, rows in groups.rows.items():
         mine = one.only(rows), other.only(rows)
-        differences = tell_differences(*mine) if rows.sum() > 1 else ()
         found.append(
             GroupQuality(
                 name=name,
                 n=int(rows.sum()),
                 metrics=tell_metrics(mine),
-                differences=tuple(
-                    change for change in differences if ranked or change.metric not in ("hit_at_1", "mrr")
-                ),
+                differences=tell_differences(*mine, ranked=ranked) if rows.sum() > 1 else (),
             )
         )
     return tuple(found)

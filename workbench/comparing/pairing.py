@@ -18,7 +18,7 @@ from workbench.comparing.spaces import (
     make_space,
     n_neighbours,
 )
-from workbench.comparison import Agreement, Change, Difference, Likeness, PairComparison, Refused
+from workbench.comparison import Agreement, Change, Likeness, PairComparison, Refused
 from workbench.errors import BadInput, Cancelled
 from workbench.stages import Progress, quiet
 from workbench.stats import bootstrap_interval, overlap, spearman, top_k
@@ -72,7 +72,7 @@ def compare_pair(
     return PairComparison(
         reference=0,
         other=other,
-        differences=_differences(scores, common, ranked=ranked),
+        differences=tell_differences(*scores, ranked=ranked) if len(common) > 1 else (),
         groups=tell_groups(groups, *scores, ranked=ranked),
         agreements=agreements,
         likeness=likeness,
@@ -101,13 +101,6 @@ def _liken(
         return (embeddings,), None
     thoughts = liken_thoughts(readings[0], readings[1], measured)
     return (embeddings, *thoughts.likeness), thoughts
-
-
-def _differences(
-    scores: tuple[Scores, Scores], common: Int[np.ndarray, " n"], *, ranked: bool
-) -> tuple[Difference, ...]:
-    found = tell_differences(*scores) if len(common) > 1 else ()
-    return tuple(one for one in found if ranked or one.metric not in ("hit_at_1", "mrr"))
 
 
 def find_common(readings: Two, names: tuple[str, str]) -> Int[np.ndarray, " n"]:

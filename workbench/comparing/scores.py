@@ -19,6 +19,7 @@ from workbench.stats import Interval, bootstrap_interval, paired_interval, rank_
 SEED = 0
 UNKNOWN = 0
 """Rank of a target that is not known, or not ranked."""
+_RANKED = ("hit_at_1", "mrr")
 _ABOUT = {
     "hit_at_1": "Share of the queries whose right document ranks first.",
     "mrr": "Mean of 1 / rank of the right document: 1 where all rank first.",
@@ -84,11 +85,11 @@ def tell_metrics(scores: Sequence[Scores]) -> tuple[Metric, ...]:
     )
 
 
-def tell_differences(first: Scores, second: Scores) -> tuple[Difference, ...]:
-    """Paired differences of what both have, over the samples that have both."""
+def tell_differences(first: Scores, second: Scores, *, ranked: bool) -> tuple[Difference, ...]:
+    """Paired differences of what both have, over the samples that have both; of ranks only where rankings may be compared."""
     found = []
     for name in _ABOUT:
-        if name not in first.values or name not in second.values:
+        if name not in first.values or name not in second.values or (name in _RANKED and not ranked):
             continue
         one, other = first.values[name], second.values[name]
         both = np.isfinite(one) & np.isfinite(other)
