@@ -30,6 +30,7 @@ class WordModel(PlantedModel):
         refuses: texts that it cannot read.
         fails_at: number of the trace, counted from 1, at which memory runs out.
         noise: length of random vectors added to its thoughts' states, so that spaces differ.
+        looks: first word of a question -> the patch that it looks at; (0, 1) for the others.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class WordModel(PlantedModel):
         refuses: Collection[str] = (),
         fails_at: int = 0,
         noise: float = 0.0,
+        looks: dict[str, tuple[int, int]] | None = None,
     ) -> None:
         self.info = replace(PlantedModel.info, name=name, provenance=replace(PROVENANCE, checkpoint=name))
         self.swaps, self.finer, self.refuses = swaps or {}, finer, refuses
-        self.fails_at, self.noise = fails_at, noise
+        self.fails_at, self.noise, self.looks = fails_at, noise, looks or {}
         self.traced = 0
         self.error: Exception = MemoryError()
 
@@ -56,7 +58,7 @@ class WordModel(PlantedModel):
         known = tuple(f" {word}" for word in words if word in WORDS)[:N_THINK]
         scale = 2 if self.finer else 1
         images = tuple(replace(one, width=one.width * scale, height=one.height * scale) for one in sample.images)
-        hot = (0, 1) if images else None
+        hot = self.looks.get(sample.text.split()[0], (0, 1)) if images else None
         return super().prepare(replace(sample, images=images, metadata={"thought": known, "hot": hot}))
 
     def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:

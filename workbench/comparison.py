@@ -153,6 +153,22 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How far two checkpoints' attention on the image agrees, of one pair of think tokens or of the embed tokens."""
+
+    think: tuple[int, ...]
+    """Which think token of the reference and of the other; empty for the embed tokens."""
+    n: int
+    """Samples whose images both cut into the same patches."""
+    agreement: Estimate
+    """Spearman's correlation of both shares of attention on the patches (mean over layers and heads), -1 to 1."""
+    chance: float | None
+    """The same with the other's map of another image that is cut alike; None where there is no second one."""
+    p: float | None
+    """Of a permutation test within images that are cut alike. Not corrected for the number of rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """A part that could not be compared, and why, in one sentence."""
 
@@ -192,6 +208,8 @@ class PairComparison:
     groups: tuple[GroupQuality, ...]
     """Empty where nothing is grouped."""
     agreements: tuple[Agreement, ...]
+    looks: tuple[Look, ...]
+    """Of matched think tokens, then of the embed tokens; empty where no image is cut into the same patches by both."""
     likeness: tuple[Likeness, ...]
     layers: Grid | None
     """Mean of the think tokens' states, layer by layer."""

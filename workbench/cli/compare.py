@@ -123,6 +123,7 @@ def _show(comparison: Any) -> None:
             _groups(comparison, pair),
             _likeness(pair),
             _agreements(pair),
+            _looks(pair),
             _matches(pair),
             _moved(comparison, pair),
         ):
@@ -182,6 +183,19 @@ def _what(one: Any) -> str:
 def _agreements(pair: Any) -> str:
     rows = [(one.name, _estimate(one.value)) for one in pair.agreements]
     return table(rows, head=("rankings", "95% interval")) if rows else ""
+
+
+def _looks(pair: Any) -> str:
+    rows = [
+        (
+            "embedding" if not one.think else f"thought {one.think[0]} and {one.think[1]}",
+            _estimate(one.agreement),
+            "-" if one.chance is None else f"{one.chance:.3f}",
+            "-" if one.p is None else f"{one.p:.3f}",
+        )
+        for one in pair.looks
+    ]
+    return table(rows, head=("attention on the same patches", "rank correlation", "by chance", "p")) if rows else ""
 
 
 def _matches(pair: Any) -> str:

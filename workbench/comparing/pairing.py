@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from workbench.comparing.groups import Groups, tell_groups
+from workbench.comparing.looking import liken_looks
 from workbench.comparing.reading import Reading
 from workbench.comparing.scores import SEED, UNKNOWN, Scores, estimate, tell_differences
 from workbench.comparing.spaces import (
@@ -69,17 +70,21 @@ def compare_pair(
     agreements = _agree(scores, common) if ranked else ()
     likeness, thoughts = _liken(readings, common, step)
     n_think = [reading.info.n_think for reading in readings]
+    matches = thoughts.matches if thoughts else by_position(*n_think) if all(n_think) else ()
+    step(0.8, "Comparing attention")
+    looks = liken_looks(readings, draw_measured(common[~_other_grids(readings, common)]), matches)
     return PairComparison(
         reference=0,
         other=other,
         differences=tell_differences(*scores, ranked=ranked) if len(common) > 1 else (),
         groups=tell_groups(groups, *scores, ranked=ranked),
         agreements=agreements,
+        looks=looks,
         likeness=likeness,
         layers=thoughts and thoughts.layers,
         steps=thoughts and thoughts.steps,
         depths=thoughts and thoughts.depths,
-        matches=thoughts.matches if thoughts else by_position(*n_think) if all(n_think) else (),
+        matches=matches,
         matched="likeness" if thoughts and n_think[0] != n_think[1] else "position",
         changes=_changes(readings, scores, common, ranked=ranked),
         refused=tuple(refused),

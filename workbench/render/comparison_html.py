@@ -84,6 +84,7 @@ def _pair(comparison: Comparison, number: int, shown: Sequence[ShownSample]) -> 
         ("Samples side by side", _samples(comparison, pair, names, mine)),
         ("How alike they are", parts.likeness_html(pair)),
         ("Do they rank alike?", parts.agreement_html(pair)),
+        ("Do they look at the same places?", parts.looks_html(pair)),
         ("Layers and think tokens", parts.grids_html(pair, names)),
     )
     body = "".join(f"<h3>{escape(title)}</h3>{part}" for title, part in sections if part)

@@ -171,6 +171,29 @@ def agreement_html(pair: PairComparison) -> str:
     return _table(["", "mean over samples", ""], rows, numbers=(1,))
 
 
+def looks_html(pair: PairComparison) -> str:
+    """Whether both look at the same places of an image."""
+    if not pair.looks:
+        return ""
+    rows = [
+        [
+            escape(_token(one.think)),
+            f"<b>{one.agreement.value:z.2f}</b> ({one.agreement.low:z.2f} to {one.agreement.high:z.2f})",
+            "<small>not defined</small>" if one.chance is None else _two(one.chance),
+            "" if one.p is None else _p(one.p),
+        ]
+        for one in pair.looks
+    ]
+    about = (
+        f"Rank correlation (Spearman) of both checkpoints' attention on the patches of the same image, mean over "
+        f"{pair.looks[0].n:,} samples; 1 is the same order of patches. By chance: the same with the other checkpoint's map of "
+        "another image. What is there already is what both do on any image, such as looking at its middle; only what is above "
+        "it is looking at the same things."
+    )
+    head = ["", "same places", "by chance", "p"]
+    return f'<p class="cp-soft">{about}</p>{_table(head, rows, numbers=(1, 2, 3))}'
+
+
 def refused_html(pair: PairComparison) -> str:
     """What could not be compared, and why."""
     if not pair.refused:
@@ -226,8 +249,15 @@ def _space(one: Likeness) -> str:
         return "Embeddings"
     if one.of == "thoughts":
         return "Thoughts, averaged, last layer"
-    a, b = one.think
-    return f"Thought {a}, last layer" if a == b else f"Thought {a} and thought {b}, last layer"
+    return f"{_token(one.think)}, last layer"
+
+
+def _token(think: tuple[int, ...]) -> str:
+    """A think token with its counterpart; the embed token where no think tokens are named."""
+    if not think:
+        return "Embedding"
+    a, b = think
+    return f"Thought {a}" if a == b else f"Thought {a} and thought {b}"
 
 
 def _estimate(found: Estimate | None, metric: str) -> str:

@@ -81,6 +81,7 @@ def _pair(compared: Compared, pair: PairComparison) -> dict[str, Any]:
         "groups": parts.groups_html(comparison, pair),
         "likeness": parts.likeness_html(pair),
         "agreement": parts.agreement_html(pair),
+        "looks": parts.looks_html(pair),
         "grids": parts.grids_html(pair, names),
         "changes": [_change(compared, change) for change in pair.changes],
     }

@@ -63,6 +63,7 @@ async function showPair(number, sample = null, k = 0) {
       place,
       figure("How alike they are", pair.likeness, "likeness"),
       figure("Do they rank alike?", pair.agreement, "agreement"),
+      figure("Do they look at the same places?", pair.looks, "looks"),
       figure("Layers and think tokens", pair.grids, "grids"),
     ].filter(Boolean),
   );
