@@ -50,9 +50,9 @@ def test_converged_targets_take_no_further_steps() -> None:
     assert found.gap is not None
     assert found.gap.max() <= 0.01
     [said] = found.remarks
-    first, last = said.removeprefix("steps: ").removesuffix(" of 2 targets").split(", ")
-    assert first.endswith("for 1")
-    assert last.endswith("for 1")
+    first, last = said.removeprefix("integrated in ").removesuffix(" of 2 targets").split(", ")
+    assert first.endswith("steps for 1")
+    assert last.endswith("steps for 1")
     assert int(first.split()[0]) < int(last.split()[0]) < 64
 
 
