@@ -15,7 +15,7 @@ from workbench.embedder import Embedder
 from workbench.errors import BadInput, UnknownName, WorkbenchError
 from workbench.runner import Session
 from workbench.ui.compare_shelf import CompareOrder, CompareShelf
-from workbench.ui.compare_view import fetch_comparison, fetch_sample, save_comparison
+from workbench.ui.compare_view import fetch_comparison, fetch_sample, save_comparison, start_maps
 from workbench.ui.compare_work import (
     CompareAsked,
     cancel_compare,
@@ -23,7 +23,6 @@ from workbench.ui.compare_work import (
     look_compare,
     read_address,
     start_compare,
-    start_maps,
 )
 from workbench.ui.desk import Desk
 
@@ -104,21 +103,17 @@ def test_maps_are_made_when_they_are_asked_for(desk: Desk) -> None:
     offered = fetch_comparison(desk, {"comparison": key})
     assert offered["method"] in [name for name, _ in offered["methods"]]
     wanted = {"comparison": key, "pair": 0, "sample": "q1", "method": "saliency"}
-    assert fetch_sample(desk, wanted)["attributed"] is None
-    assert follow(desk, start_maps(desk, wanted)) == {"answer": {}}
-    found = fetch_sample(desk, wanted)["attributed"]
+    found = follow(desk, start_maps(desk, wanted))["answer"]
     assert (found["title"], found["signed"], found["highs"]) == ("Saliency", False, (1.0, 1.0))
     for side, first in enumerate((0, 5)):
         assert [row[0]["cells"].index(1) for row in found["maps"][side][:4]] == [first, first + 1, first + 2, first + 3]
-    # One who cannot is told, and the other still has its maps; without a method the sample comes without them.
+    # One who cannot is told, and the other still has its maps.
     key = finish(desk, start_compare(desk, asked(desk, others=["third"]), "tab"))["answer"]["comparison"]
     wanted["comparison"] = key
-    follow(desk, start_maps(desk, wanted))
-    found = fetch_sample(desk, wanted)["attributed"]
+    found = follow(desk, start_maps(desk, wanted))["answer"]
     assert found["maps"][1] == [[]] * 5
     assert found["notes"] == ("third: Saliency needs a model that Differentiable; 'third' does not.",)
     json.dumps(found, allow_nan=False)
-    assert fetch_sample(desk, wanted | {"method": None})["attributed"] is None
     saved = save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q1", "method": "saliency"})["text"]
     assert "What the patches add to them: Saliency" in saved
 

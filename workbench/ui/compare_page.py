@@ -35,7 +35,7 @@ def _place_inputs(desk: Desk) -> tuple[list[Any], gr.Button]:
     )
     others = gr.Dropdown(
         names,
-        value=[name for name in names if name != desk.first_checkpoint][:1],
+        value=[name for name in names if name != desk.first_checkpoint][-1:],  # the user's own, where there is one
         label="Compare with",
         info="One or more. Start the app with --checkpoint FOLDER to offer your own.",
         multiselect=True,
@@ -81,7 +81,7 @@ def _place_result(desk: Desk) -> gr.HTML:
 
     @answered
     def start_maps(asked: dict[str, Any]) -> dict[str, Any]:
-        return compare_work.start_maps(desk, asked)
+        return compare_view.start_maps(desk, asked)
 
     @answered
     def look_maps(asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """A comparison, and one sample of it, as the page's script takes them. The script enters every text as text."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from workbench.attribution import DEFAULT_METHOD, AttributionProbe, methods
+from workbench.attribution import DEFAULT_METHOD, methods
+from workbench.comparing.attributing import attribute_samples
 from workbench.comparing.document import comparison_json
 from workbench.comparing.making import Compared
 from workbench.comparing.opening import open_sample
@@ -16,9 +17,10 @@ from workbench.errors import BadInput
 from workbench.images import open_image
 from workbench.render import comparison_parts as parts
 from workbench.render.comparison_maps import cells_by_image, highs
+from workbench.stages import Progress
 from workbench.types import PatchGrid
 from workbench.ui.attributions import method_of
-from workbench.ui.compare_work import place_of
+from workbench.ui.compare_work import place_of, setup_of
 from workbench.ui.desk import Desk
 from workbench.ui.pictures import data_uri
 
@@ -44,13 +46,31 @@ def fetch_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fetch_sample(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """One sample under the reference and another checkpoint; with `method`, its maps where they were made.
+    """One sample under the reference and another checkpoint. Raises BadInput for an id or a pair that there is not."""
+    compared = desk.comparisons.get(asked.get("comparison"))
+    pair, sample = place_of(compared, asked)
+    return _sample(compared, open_sample(compared, sample, pair))
 
-    Raises BadInput for an id or a pair that there is not.
+
+def start_maps(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin to attribute one sample under the reference and another checkpoint; what is made is kept beside the readings.
+
+    Raises:
+        WorkbenchError: for what can be told to be wrong at once.
     """
     compared = desk.comparisons.get(asked.get("comparison"))
     pair, sample = place_of(compared, asked)
-    return _sample(compared, open_sample(compared, sample, pair, method=_method(asked)))
+    found = compared.comparison.pairs[pair]
+    method = method_of(asked)
+
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> Mapping[str, Any]:
+        sides = (found.reference, found.other)
+        attribute_samples(compared, [sample], method, setup_of(desk), sides=sides, tell=progress, cancelled=cancelled)
+        view = open_sample(compared, sample, pair, method=method)
+        assert view.attributed is not None
+        return _attributed(view, view.attributed)
+
+    return desk.jobs.start(work)
 
 
 def save_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,16 +79,13 @@ def save_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "html":
         first = asked.get("sample")
         first = first if isinstance(first, str) else None
-        text = comparison_html(compared, first=first, method=_method(asked))
+        method = method_of(asked) if asked.get("method") else None
+        text = comparison_html(compared, first=first, method=method)
         return {"name": "comparison.html", "type": "text/html", "text": text}
     if kind != "json":
         raise BadInput("A comparison is saved as 'html' or 'json'.")
     text = json.dumps(comparison_json(compared.comparison), ensure_ascii=False, allow_nan=False)
     return {"name": "comparison.json", "type": "application/json", "text": text}
-
-
-def _method(asked: Mapping[str, Any]) -> AttributionProbe | None:
-    return method_of(asked) if asked.get("method") else None
 
 
 def _pair(compared: Compared, pair: PairComparison) -> dict[str, Any]:
@@ -126,7 +143,6 @@ def _sample(compared: Compared, view: SampleView) -> dict[str, Any]:
         "maps": [_maps(one, grids) for one, grids in zip(view.maps, view.grids, strict=True)],
         "highs": highs(view, None),
         "apart": view.apart,
-        "attributed": view.attributed and _attributed(view, view.attributed),
     }
 
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.comparing.attributing import attribute_samples
 from workbench.comparing.making import Compared, Setup, choose, make_comparison
 from workbench.comparing.question import MAX_N, Question, pose
 from workbench.errors import BadInput, Cancelled
 from workbench.stages import Progress
 from workbench.ui.asked import split_of, whole_of
-from workbench.ui.attributions import method_of
 from workbench.ui.compare_shelf import CompareOrder
 from workbench.ui.desk import Desk
 
@@ -100,25 +98,6 @@ def cancel_compare(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def start_maps(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Begin to attribute one sample under the reference and another checkpoint; what is made is kept beside the readings.
-
-    Raises:
-        WorkbenchError: for what can be told to be wrong at once.
-    """
-    compared = desk.comparisons.get(asked.get("comparison"))
-    pair, sample = place_of(compared, asked)
-    found = compared.comparison.pairs[pair]
-    method = method_of(asked)
-
-    def work(progress: Progress, cancelled: Callable[[], bool]) -> Mapping[str, Any]:
-        sides = (found.reference, found.other)
-        attribute_samples(compared, [sample], method, _setup(desk), sides=sides, tell=progress, cancelled=cancelled)
-        return {}
-
-    return desk.jobs.start(work)
-
-
 def place_of(compared: Compared, asked: Mapping[str, Any]) -> tuple[int, int]:
     """Which pair and which sample a page asks for. Raises BadInput for one that there is not."""
     pair, sample = asked.get("pair"), asked.get("sample")
@@ -130,7 +109,8 @@ def place_of(compared: Compared, asked: Mapping[str, Any]) -> tuple[int, int]:
     return pair, place
 
 
-def _setup(desk: Desk) -> Setup:
+def setup_of(desk: Desk) -> Setup:
+    """Models of the app's session, one at a time, and its readings."""
     session = desk.session
     return Setup(
         kept=desk.comparisons.kept,
@@ -148,7 +128,7 @@ def _make(desk: Desk, order: CompareOrder, progress: Progress, cancelled: Callab
         progress(0.0, message)
 
     check("Reading the data set")
-    setup = _setup(desk)
+    setup = setup_of(desk)
     chosen = choose([desk.path_of(name) for name in order.checkpoints])
     question = pose(desk.data_of(order.data), split=order.split, n=order.n)
     key = _key(setup, question, [(one.sha256, str(one.path)) for one in chosen])

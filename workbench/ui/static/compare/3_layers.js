@@ -1,18 +1,18 @@
 // Which map lies on the pictures: attention, which is there, or what an attribution method says, which is made when asked for.
 
 /**
- * Two buttons and a list of methods. `fetch(method)` gives the sample anew with that method's maps; `changed(method)` is told
- * which one is shown, null for attention.
+ * Two buttons and a list of methods. `changed(method)` is told which one is shown, null for
+ * attention.
  */
 class LayerChoice {
-  constructor(stage, methods, first, asked, fetch, changed) {
-    Object.assign(this, { stage, fetch, changed, attention: stage.layer });
+  constructor(stage, methods, first, asked, changed) {
+    Object.assign(this, { stage, changed, attention: stage.layer });
     const button = (name, title, act) => make("button", { type: "button", class: "tv-chip", "aria-pressed": "false", "data-testid": `layer-${name}`, onclick: act }, title);
     this.buttons = { attention: button("attention", "Attention", () => this.showAttention()), attribution: button("attribution", "Attribution", () => this.showAttribution()) };
     this.method = make("select", { class: "tv-select tv-narrow", "data-testid": "layer-method", "aria-label": "Attribution method", onchange: () => this.showAttribution() }, methods.map(([name, title]) => make("option", { value: name, selected: name === first }, title)));
     this.about = make("p", { class: "tv-about" });
     this.node = make("div", {});
-    this.asking = new Asking(ask, this.node, () => true, "maps");
+    this.asking = new Asking(ask, this.node, attributedLayer, "maps");
     this.asked = asked;
     this.node.append(make("div", { class: "cp-tools", role: "group", "aria-label": "Which map" }, this.buttons.attention, this.buttons.attribution, this.method), this.about, this.asking.wait, this.asking.error);
     this.press("attention");
@@ -38,11 +38,8 @@ class LayerChoice {
     this.press("attribution");
     this.changed(method);
     this.stage.show(NOTHING);
-    if (!(await this.asking.fetch({ ...this.asked, method })) || this.method.value !== method || this.isAttention) return;
-    const found = await this.fetch(method);
-    if (this.method.value !== method || this.isAttention) return;
-    if (found.error || !found.attributed) this.asking.tell(found.error || "No map was made.");
-    else this.stage.show(attributedLayer(found.attributed));
+    const layer = await this.asking.fetch({ ...this.asked, method });
+    if (layer && this.method.value === method && !this.isAttention) this.stage.show(layer);
   }
 
   get isAttention() {

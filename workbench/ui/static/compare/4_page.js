@@ -104,8 +104,7 @@ async function openSample(id, k, place, byHand) {
 
 /** Attribution stays chosen from sample to sample, and in the address. */
 function chooseLayer(stage, asked) {
-  const fetch = (method) => ask("fetch_sample", { ...asked, method });
-  return new LayerChoice(stage, now.view.methods, now.method || now.view.method, asked, fetch, (method) => {
+  return new LayerChoice(stage, now.view.methods, now.method || now.view.method, asked, (method) => {
     now.method = method;
     writeAddress();
   });
