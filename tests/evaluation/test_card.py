@@ -142,6 +142,8 @@ def test_a_card_of_a_model_that_does_not_think_says_so(
     assert "that does not think" in text
     assert "Not defined: `thought_exact`" in text
     assert "swapped thought lists" not in text
+    assert "| attends, causally | query to query; embed to query, embed |" in text
+    assert "fill of the think tokens" not in text
     assert "then says nothing about the image" not in text
     assert list(read_card(folder).metrics) == ["hit_at_1"]
 

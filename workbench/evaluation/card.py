@@ -4,7 +4,7 @@ A card holds nothing that its folder does not say: settings come from `thinkscop
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,23 +173,35 @@ def _what(manifest: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, An
 
 
 def _layout(layout: Mapping[str, Any]) -> str:
-    attends = "; ".join(f"{segment} to {', '.join(seen)}" for segment, seen in layout.get("attends", {}).items())
+    thinks = bool(layout["think_tokens"])
+
+    def there(segments: Iterable[str]) -> list[str]:
+        return [segment for segment in segments if thinks or segment != "think"]
+
+    def told(attends: Mapping[str, Iterable[str]]) -> str:
+        """Who sees whom."""
+        return "; ".join(f"{segment} to {', '.join(there(attends[segment]))}" for segment in there(attends))
+
     rows = {
         "think tokens (K)": str(len(layout["think_tokens"])),
         "embed tokens": str(len(layout["embed_tokens"])),
-        "order": ", ".join(layout.get("order", ())),
-        "attends, causally": attends,
-        "fill of the think tokens": layout.get("fill", ""),
-        "extraction (how both come from one backbone)": layout.get("extraction", ""),
-        "dependency (how the two tasks hang together)": layout.get("dependency", ""),
+        "order": ", ".join(there(layout.get("order", ()))),
+        "attends, causally": told(layout.get("attends", {})),
+    }
+    if thinks:
+        rows |= {
+            "fill of the think tokens": layout.get("fill", ""),
+            "extraction (how both come from one backbone)": layout.get("extraction", ""),
+            "dependency (how the two tasks hang together)": layout.get("dependency", ""),
+        }
+    rows |= {
         "pooling of the embed tokens": layout.get("pooling", ""),
         "decoder contexts, default first": ", ".join(layout.get("contexts", ())) or "none",
     }
     if layout.get("exit_layer"):
         rows |= {"layers behind which text is read from the thoughts": str(layout["exit_layer"])}
     for switch in layout.get("switches", ()):
-        told = "; ".join(f"{segment} to {', '.join(seen)}" for segment, seen in switch["attends"].items())
-        rows[f"instead, where the query holds {' or '.join(switch['tokens'])}"] = told
+        rows[f"instead, where the query holds {' or '.join(switch['tokens'])}"] = told(switch["attends"])
     if layout.get("decoder", "backbone") != "backbone":
         rows |= {"decoder": layout["decoder"], "what decoded thoughts tell": layout.get("tells", "")}
     return "## Layout\n\n" + _table(("what", "value"), rows.items())

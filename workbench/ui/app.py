@@ -30,7 +30,7 @@ _HEADER = """
 <h1>Thinkscope</h1>
 <p>Some embedding models think before they embed, in hidden states instead of words. Thinkscope reads those states back
 as text, shows what they look at in the image, and says how far the text can be trusted.</p>
-<p class="ts-notice">The bundled model was trained only on Shapes, a small world of coloured shapes. Other images run too,
+<p class="ts-notice">The bundled models were trained only on Shapes, a small world of coloured shapes. Other images run too,
 but their thoughts will be nonsense.</p>
 """
 _log = logging.getLogger(__name__)
