@@ -70,13 +70,14 @@ class IntegratedGradients(AttributionProbe):
         values = _values(objective, starts, 1 if at_once else SECTIONS)
         read = self._read_at_once if at_once else self._refine
         relevance, steps, places = read(objective, starts, values, tick)
-        taken = ", ".join(f"{n} steps for {(steps == n).sum()}" for n in np.unique(steps))
+        fewest, most = steps.min(), steps.max()
+        taken = f"{most} steps" if fewest == most else f"{fewest} to {most} steps (median {np.median(steps):.0f})"
         return Attribution(
             relevance=relevance,
             gap=completeness_gap(relevance.sum(axis=1), values[-1], values[0]),
             baseline=values[0],
             passes=(places + len(values) - 1) * len(starts) + 1,
-            remarks=(f"integrated in {taken} of {len(steps)} targets",),
+            remarks=(f"integrated in {taken} for {len(steps)} {'target' if len(steps) == 1 else 'targets'}",),
         )
 
     def _read_at_once(

@@ -147,7 +147,7 @@ def test_what_cannot_run_says_why(session: Session, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Unsupported, match="There is no image"):
         session.attribute(planted_sample(sizes=()), "words", PlantedMap())
     monkeypatch.setattr(session, "model", lambda checkpoint: PlantedModel())
-    with pytest.raises(Unsupported, match="needs a model that Differentiable"):
+    with pytest.raises(Unsupported, match="needs a model that has gradients"):
         session.attribute(SAMPLE, "words", PlantedMap())
 
 

@@ -282,7 +282,7 @@ def test_a_candidate_that_cannot_be_embedded_is_left_out_with_its_reason(session
 def test_probes_that_cannot_run_are_skipped_with_their_reason(session: Session) -> None:
     found = session.inspect(make_sample([], "one"), probes=[Reader(), Refuses(), Length()])
     assert list(found.results) == ["length"]
-    assert "needs a model that ReadsVocabulary" in found.skipped["reader"]
+    assert "needs a model that reads its hidden states as words" in found.skipped["reader"]
     assert found.skipped["refuses"] == "There is no image to look at."
 
 
@@ -303,6 +303,21 @@ def test_two_threads_that_ask_for_the_same_thing_compute_it_once(session: Sessio
         thread.join()
     assert len(found) == 4
     assert fake.traced == ["one"]
+
+
+def test_a_model_is_loaded_when_no_other_runs(tiny_checkpoint: Path) -> None:
+    session, loaded = Session(device="cpu"), threading.Event()
+
+    def load() -> None:
+        session.model(str(tiny_checkpoint))
+        loaded.set()
+
+    thread = threading.Thread(target=load)
+    with session.occupied():
+        thread.start()
+        assert not loaded.wait(0.3)
+    thread.join(timeout=60)
+    assert loaded.is_set()
 
 
 def test_a_failure_is_not_remembered(session: Session, fake: Fake) -> None:

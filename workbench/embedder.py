@@ -83,6 +83,8 @@ class Embedder(abc.ABC):
 class DecodesThoughts(abc.ABC):
     """The model can write text from a thought."""
 
+    ability = "writes its thoughts as text"
+
     @abc.abstractmethod
     def decode(
         self,
@@ -121,6 +123,8 @@ class DecodesThoughts(abc.ABC):
 class Editable(abc.ABC):
     """Thoughts can be changed before the embedding and the decoder read them."""
 
+    ability = "lets its thoughts be changed"
+
     @property
     @abc.abstractmethod
     def learned(self) -> Float[np.ndarray, "think width"]:
@@ -150,6 +154,8 @@ class Editable(abc.ABC):
 
 class ReadsVocabulary(abc.ABC):
     """A hidden state can be read as a distribution over words."""
+
+    ability = "reads its hidden states as words"
 
     @abc.abstractmethod
     def vocabulary(self, hidden: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n vocab"]:
@@ -254,6 +260,8 @@ class Objective(abc.ABC):
 class Differentiable(abc.ABC):
     """The model's numbers have gradients with respect to what it sees."""
 
+    ability = "has gradients with respect to what it sees"
+
     @abc.abstractmethod
     def objective(
         self, encoded: Encoded, targets: Sequence[Target], *, level: Level = "tokens", context: Context | None = None
@@ -263,6 +271,8 @@ class Differentiable(abc.ABC):
 
 class ComposesVision(abc.ABC):
     """Attention on merged tokens can be followed back through the vision tower."""
+
+    ability = "lets attention be followed through its vision tower"
 
     @abc.abstractmethod
     def through_vision(
@@ -276,6 +286,8 @@ class ComposesVision(abc.ABC):
 
 class Randomisable(abc.ABC):
     """Weights can be drawn anew, in a copy: a map that survives this does not show what the model has learned."""
+
+    ability = "lets its weights be drawn anew"
 
     @property
     @abc.abstractmethod

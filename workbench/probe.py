@@ -143,9 +143,10 @@ def key_of(probe: Probe) -> tuple[str, int, str]:
 def missing(probe: type[Probe], model: Embedder) -> str | None:
     """Why this model cannot take this probe, in one sentence; None when it can."""
     needs: Sequence[type] = getattr(probe, "needs", ())
-    lacking = [need.__name__ for need in needs if not isinstance(model, need)]
+    # A capability of a plug-in may say in plain words what it is; else its name must do.
+    lacking = [str(getattr(need, "ability", need.__name__)) for need in needs if not isinstance(model, need)]
     if lacking:
-        return f"{probe.title} needs a model that {', '.join(lacking)}; '{model.info.name}' does not."
+        return f"{probe.title} needs a model that {' and '.join(lacking)}; '{model.info.name}' does not."
     return None
 
 

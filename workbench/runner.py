@@ -77,14 +77,18 @@ class Session:
         return self._dtype
 
     def model(self, checkpoint: str = DEFAULT_CHECKPOINT) -> Embedder:
-        """The loaded model of a bundled name or a folder. Raises BadCheckpoint."""
+        """The loaded model of a bundled name or a folder. Raises BadCheckpoint.
+
+        Loading waits for its turn, because no model may run meanwhile: not to be called by a thread that is `occupied`.
+        """
         path = resolve_checkpoint(checkpoint)
 
         def load() -> Embedder:
             # Here and not above: it brings torch, which a session that waits for its first click need not.
             from workbench.models.checkpoint import load_checkpoint
 
-            return load_checkpoint(path, device=self._device, dtype=self._dtype)
+            with self._busy:
+                return load_checkpoint(path, device=self._device, dtype=self._dtype)
 
         return self._models.get(_fingerprint(path), load)
 

@@ -109,12 +109,14 @@ def test_a_side_without_maps_says_why(tmp_path: Path) -> None:
     assert np.isfinite(blank.maps[0]).all()
     assert np.isnan(blank.maps[1]).all()
     assert blank.gaps == ((None,) * 5, (None,) * 5)
-    assert blank.notes == ("blank: Input x gradient needs a model that Differentiable; 'blank' does not.",)
+    assert blank.notes == (
+        "blank: Input x gradient needs a model that has gradients with respect to what it sees; 'blank' does not.",
+    )
     assert odd.notes == ("odd: This sample is too odd.",)
     assert blank.high == 1
     text = comparison_html(compared, method=METHOD)
     assert text.count("What the patches add to them: Input x gradient") == 2
-    assert "needs a model that Differentiable" in text
+    assert "needs a model that has gradients" in text
 
 
 def test_the_report_shows_them_on_one_scale_and_slides(tmp_path: Path) -> None:

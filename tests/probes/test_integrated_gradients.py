@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from captum.attr import IntegratedGradients as Captum
@@ -50,10 +52,9 @@ def test_converged_targets_take_no_further_steps() -> None:
     assert found.gap is not None
     assert found.gap.max() <= 0.01
     [said] = found.remarks
-    first, last = said.removeprefix("integrated in ").removesuffix(" of 2 targets").split(", ")
-    assert first.endswith("steps for 1")
-    assert last.endswith("steps for 1")
-    assert int(first.split()[0]) < int(last.split()[0]) < 64
+    found_steps = re.fullmatch(r"integrated in (\d+) to (\d+) steps \(median \d+\) for 2 targets", said)
+    assert found_steps is not None
+    assert int(found_steps[1]) < int(found_steps[2]) < 64
 
 
 @pytest.mark.parametrize("level", ["tokens", "pixels"])

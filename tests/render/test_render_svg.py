@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench.render import svg
 from workbench.render.values import Series
@@ -24,6 +26,29 @@ def test_lines_differ_in_colour_or_dashes() -> None:
     swatches = re.findall(r'<i style="background:([^"]+)"', page)
     assert len(set(swatches)) == 14
     assert sum("gradient" in one for one in swatches) == 7
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "marks"),
+    [
+        (0.0, 1.0, [0, 0.25, 0.5, 0.75, 1]),
+        (10 / 14, 1.0, [0.8, 0.9, 1.0]),
+        (0.0, 8.0, [0, 2, 4, 6, 8]),
+        (-0.3, 0.0, [-0.3, -0.2, -0.1, 0]),
+        (17.0, 4321.0, [2000, 4000]),
+    ],
+)
+def test_axes_have_round_numbers(low: float, high: float, marks: list[float]) -> None:
+    assert svg.round_marks(low, high) == pytest.approx(marks)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_marks_stand_on_their_axis_evenly(low: float, size: float) -> None:
+    high = low + size
+    marks = np.array(svg.round_marks(low, high))
+    assert 2 <= len(marks) <= 5
+    assert ((marks >= low - 1e-6 * size) & (marks <= high + 1e-6 * size)).all()
+    assert np.ptp(np.diff(marks)) <= 1e-6 * size
 
 
 def test_few_lines_are_whole() -> None:

@@ -79,3 +79,29 @@ def test_a_contrast_with_itself_is_one_sentence(read: Any) -> None:
     read.get_by_test_id("attribution-contrast").fill(word.inner_text().strip(".,:"))
     read.get_by_test_id("attribution-contrast").press("Enter")
     read.get_by_test_id("attribution-error").get_by_text("compared with itself").wait_for(timeout=60_000)
+
+
+def test_a_checkpoint_that_does_not_think_says_so_and_shows_its_embedding(tab: Any) -> None:
+    tab.get_by_test_id("example-2").click()
+    tab.locator("#ts-image img").first.wait_for()
+    chosen = tab.get_by_label("Checkpoint").first
+    chosen.click()
+    tab.get_by_role("option", name="no-think", exact=True).click()
+    tab.wait_for_function("box => box.value === 'no-think'", arg=chosen.element_handle())
+    tab.get_by_role("button", name="Read the thought").click()
+    tab.get_by_text("This checkpoint does not think").wait_for(timeout=120_000)
+    shown = tab.get_by_test_id("result").inner_text()
+    for title in ("The embedding", "Where the embedding looks", "Nearest candidates"):
+        assert title in shown
+    for wrong in ("The 0 think tokens", "DecodesThoughts", "Click a word", "undefined", "NaN"):
+        assert wrong not in shown
+    offered = tab.get_by_test_id("attribution-target").locator("option").all_inner_texts()
+    assert offered[0] == "choose one"
+    assert not any("thought" in one or "think" in one for one in offered)
+    tab.get_by_test_id("attribution-target").select_option("embedding:contrast")
+    tab.locator("[data-testid=attribution-map][data-digest]").wait_for(timeout=120_000)
+    # A patch is marked, and nothing is asked for that the model has not.
+    tab.get_by_test_id("attribution-map").click()
+    tab.wait_for_timeout(500)
+    assert not tab.get_by_test_id("attribution-error").is_visible()
+    assert "depends" not in tab.get_by_test_id("attribution").inner_text()

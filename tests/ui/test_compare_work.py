@@ -112,7 +112,9 @@ def test_maps_are_made_when_they_are_asked_for(desk: Desk) -> None:
     wanted["comparison"] = key
     found = follow(desk, start_maps(desk, wanted))["answer"]
     assert found["maps"][1] == [[]] * 5
-    assert found["notes"] == ("third: Saliency needs a model that Differentiable; 'third' does not.",)
+    assert found["notes"] == (
+        "third: Saliency needs a model that has gradients with respect to what it sees; 'third' does not.",
+    )
     json.dumps(found, allow_nan=False)
     saved = save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q1", "method": "saliency"})["text"]
     assert "What the patches add to them: Saliency" in saved

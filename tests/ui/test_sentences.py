@@ -64,7 +64,7 @@ def test_failed_checks_are_said_plainly_and_passed_ones_not_at_all(desk: Desk) -
     assert said == [
         "The text was cut off before its end; raise 'max tokens' under 'Settings of the measurements'.",
         "A check failed (strange): three is more than one.",
-        "Not measured (lens): no vocabulary",
+        "Not measured (reading the think tokens as words): no vocabulary",
         "turned",
     ]
 

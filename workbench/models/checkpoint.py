@@ -1,6 +1,7 @@
 """From a folder to a loaded model: which device and dtype, which format, and every way in which a folder can be wrong."""
 
 import os
+import threading
 from pathlib import Path
 
 import torch
@@ -10,6 +11,9 @@ from workbench.errors import BadCheckpoint, BadInput
 from workbench.models.reading import check_folder
 from workbench.models.registries import FORMATS, Format
 
+_LOADING = threading.Lock()
+"""transformers sets torch's default dtype and how weights are made for the whole process while it loads: two loads at once
+lose weights."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -34,13 +38,18 @@ def find_format(folder: Path) -> Format | None:
 
 
 def load_checkpoint(path: Path | str, *, device: str | None = None, dtype: str | None = None) -> Embedder:
-    """Load a checkpoint folder, whatever its format. Raises BadCheckpoint with one sentence."""
+    """Load a checkpoint folder, whatever its format; one at a time. Raises BadCheckpoint with one sentence.
+
+    No other thread of the process should run a model meanwhile: torch's default dtype is that of the checkpoint until it is
+    loaded.
+    """
     folder = Path(path)
     check_folder(folder)
     chosen, precision = choose_device(device, dtype)
     reader = find_format(folder)
     if reader is not None:
-        return reader.load(folder, device=chosen, dtype=precision)
+        with _LOADING:
+            return reader.load(folder, device=chosen, dtype=precision)
     raise BadCheckpoint(
         f"'{folder.name}' is of no known format ({', '.join(FORMATS.names())}); a Thinkscope checkpoint holds a "
         "thinkscope.json. `thinkscope train tte-flash --backbone FOLDER` makes one from a Qwen2-VL model."

@@ -56,7 +56,7 @@ def _attributed(view: SampleView, found: Attributed, names: tuple[str, str]) -> 
     layer = _Layer(
         view=view, maps=found.maps, highs=highs(view, found), signed=found.signed, gaps=found.gaps, words=False
     )
-    notes = parts.notes_html(found.notes)
+    notes = parts.notes_html(found.notes, quiet=True)
     scale = "" if view.apart else parts.shares_html(found.high, signed=found.signed)
     title = f"What the patches add to them: {found.title}"
     return _section(layer, names, title, f"{notes}{scale}")

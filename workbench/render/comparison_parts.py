@@ -202,9 +202,10 @@ def refused_html(pair: PairComparison) -> str:
     return f'<ul class="cp-notes">{"".join(rows)}</ul>'
 
 
-def notes_html(notes: Sequence[str]) -> str:
-    """Remarks as a list."""
-    return f'<ul class="cp-notes">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>' if notes else ""
+def notes_html(notes: Sequence[str], *, quiet: bool = False) -> str:
+    """Remarks as a list; quiet ones say how something was made, the others what to be careful about."""
+    kind = "cp-notes cp-quiet" if quiet else "cp-notes"
+    return f'<ul class="{kind}">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>' if notes else ""
 
 
 def arrow_html(reference: int | None, other: int | None) -> str:

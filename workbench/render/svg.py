@@ -1,6 +1,7 @@
 """Lines, bars and points as small inline SVG: sharp at any size, no script, readable on light and dark pages."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -64,7 +65,7 @@ def curves(found: Mapping[str, Sequence[tuple[float, float]]], *, units: str, x:
     every = np.array([place for places in found.values() for place in places], dtype=float).reshape(-1, 2)
     (x_low, x_high), (low, high) = _ends(every[:, 0], zero=False), _ends(every[:, 1], zero=False)
     across = lambda value: _LEFT + (value - x_low) / (x_high - x_low) * (_WIDTH - _LEFT - _RIGHT - 12)  # noqa: E731
-    marks = np.linspace(x_low, x_high, 5).tolist()
+    marks = round_marks(x_low, x_high)
     parts = [_frame(low, high, units), _ticks([number(mark) for mark in marks], [across(mark) for mark in marks], x)]
     for s, (name, places) in enumerate(found.items()):
         drawn = [(across(one), _y(other, low, high), one, other) for one, other in sorted(places)]
@@ -109,6 +110,16 @@ def _ends(shown: np.ndarray, *, zero: bool) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
+def round_marks(low: float, high: float) -> list[float]:
+    """Round numbers between the ends of an axis, two to five of them; `high` must be above `low`."""
+    least = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= least * (1 - 1e-9))
+    # A mark at an end must not be lost to the last bit.
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [count * step for count in range(first, last + 1)]
+
+
 def _y(value: float, low: float, high: float) -> float:
     return _TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
@@ -119,7 +130,7 @@ def _tip(label: str, name: str, value: float, units: str) -> str:
 
 def _frame(low: float, high: float, units: str) -> str:
     rows = []
-    for value in np.linspace(low, high, 5).tolist():
+    for value in round_marks(low, high):
         y = _y(value, low, high)
         rows.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity="0.15"/>')
         rows.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(value)}</text>')

@@ -129,7 +129,8 @@ def _tokens(inspection: Inspection) -> list[dict[str, Any]]:
         words = [] if lens is None else _words(lens, -1, k, CARD_WORDS)
         note = "" if lens is not None else "Its state cannot be read as words here."
         tokens.append({"label": f"Thought {k + 1}", "words": words, "spread": spread, "share": shares[k], "note": note})
-    note = "What the final embedding itself looks at, beside the thoughts."
+    beside = ", beside the thoughts" if inspection.trace.n_think else ""
+    note = f"What the final embedding itself looks at{beside}."
     return [*tokens, {"label": "Embedding", "words": [], "spread": None, "share": shares[-1], "note": note}]
 
 

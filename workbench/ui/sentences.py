@@ -4,6 +4,7 @@ import math
 
 from workbench.assets import CheckpointCard
 from workbench.inspection import Inspection
+from workbench.probe import PROBES
 from workbench.types import ProbeResult
 
 _WORD_DEPENDS = 1.0
@@ -83,7 +84,7 @@ def warnings(inspection: Inspection) -> list[str]:
         for check in result.checks
         if not check.passed
     ]
-    skipped = [f"Not measured ({name}): {reason}" for name, reason in inspection.skipped.items()]
+    skipped = [f"Not measured ({stage_name(name)}): {reason}" for name, reason in inspection.skipped.items()]
     return [sentence for sentence in (*failed, *skipped, *inspection.notes) if sentence]
 
 
@@ -116,8 +117,9 @@ def card_facts(inspection: Inspection) -> list[tuple[str, str]]:
 
 
 def stage_name(name: str) -> str:
-    """A stage of the run in plain words."""
-    return _STAGES.get(name, name)
+    """A stage of the run in plain words; a probe without such words by its title."""
+    probe = PROBES.get(name).title if name in PROBES.names() else name
+    return _STAGES.get(name, probe)
 
 
 def _times(nats: float) -> str:

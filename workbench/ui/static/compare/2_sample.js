@@ -142,7 +142,7 @@ class Stage {
     const told = this.view.apart
       ? make("p", { class: "tv-error", "data-testid": "apart" }, `${this.view.apart} Each has a colour scale of its own.`)
       : make("div", { class: "cp-scale", "data-testid": "map-scale" }, ends[0], barCanvas(signed), ends[1]);
-    const list = notes.length ? make("ul", { class: "cp-notes", "data-testid": "map-notes" }, notes.map((note) => make("li", {}, note))) : null;
+    const list = notes.length ? make("ul", { class: "cp-notes cp-quiet", "data-testid": "map-notes" }, notes.map((note) => make("li", {}, note))) : null;
     this.scale.replaceChildren(...[told, list].filter(Boolean));
   }
 
@@ -155,8 +155,10 @@ class Stage {
     return make("button", { type: "button", class: "cp-choice", "aria-pressed": "false", "data-testid": `choice-${k}`, onclick: () => this.choose(k, true) }, make("b", {}, card.label), make("div", { class: "cp-halves" }, side(0), side(1)));
   }
 
+  /** Show a card by its number; null shows the first that both have a map for. */
   choose(k, byHand = false) {
-    this.k = Math.min(Math.max(k, 0), this.cards.length - 1);
+    const shared = this.view.cards.findIndex((card) => card.rows.every((row) => row !== null));
+    this.k = Math.min(Math.max(k ?? shared, 0), this.cards.length - 1);
     this.cards.forEach((card, place) => card.setAttribute("aria-pressed", String(place === this.k)));
     this.draw();
     if (byHand) this.chosen(this.k);

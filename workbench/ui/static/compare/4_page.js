@@ -52,14 +52,14 @@ async function showPair(number, sample = null, k = 0) {
   now.pair = number;
   const choose = make("select", { class: "tv-select tv-narrow", "data-testid": "pair", "aria-label": "Which checkpoint is compared", onchange: (event) => showPair(Number(event.target.value)) }, view.pairs.map((one, place) => make("option", { value: place, selected: place === number }, `${one.names[1]} against ${one.names[0]}`)));
   const place = make("div", { "data-testid": "sample" });
-  now.list = new ChangeList(pair.changes, (id) => openSample(id, 0, place, true));
+  now.list = new ChangeList(pair.changes, (id) => openSample(id, null, place, true));
   body.replaceChildren(
     ...[
       section(view.title, null, drawn(view.sides), drawn(view.notes), view.pairs.length > 1 ? choose : null, savesPart()),
       figure("Not compared", pair.refused, "refused"),
       figure("Quality", pair.quality, "quality"),
       figure(`Quality by ${view.grouped_by}`, pair.groups, "groups"),
-      section("Samples that changed most", "Ranks are of the right document: ▲ better with the second checkpoint, ▼ worse. Click a column's name to sort by it, a sample to open it below.", now.list.node),
+      section("Samples that changed most", `Samples that both could read: ${pair.changes.length}. Ranks are of the right document: ▲ better with the second checkpoint, ▼ worse. Click a column's name to sort by it, a sample to open it below.`, now.list.node),
       place,
       figure("How alike they are", pair.likeness, "likeness"),
       figure("Do they rank alike?", pair.agreement, "agreement"),
@@ -70,7 +70,7 @@ async function showPair(number, sample = null, k = 0) {
   const first = now.list.body.firstElementChild?.dataset.id;
   const asked = sample && pair.changes.some((one) => one.id === sample) ? sample : null;
   if (sample && !asked) following.tell(`There is no sample '${sample.slice(0, 100)}' among those that were compared.`);
-  await openSample(asked || first, asked ? k : 0, place, false);
+  await openSample(asked || first, asked ? k : null, place, false);
 }
 
 async function openSample(id, k, place, byHand) {

@@ -11,6 +11,11 @@ function bandOf(probability) {
   return BANDS.find(([low]) => probability >= low)[1];
 }
 
+/** Whether there are think tokens; the last token is the embed token. */
+function thinks(view) {
+  return view.tokens.length > 1;
+}
+
 function warningsPart(view) {
   if (!view.warnings.length) return null;
   return make("div", { class: "tv-warnings", role: "status", "data-testid": "warnings" }, view.warnings.map((text) => make("p", {}, text)));
@@ -19,7 +24,10 @@ function warningsPart(view) {
 /** The thought, coloured by confidence. `choose(number)` on a click on a word, where words can be explained; else null. */
 function thoughtPart(view, choose) {
   const thought = view.thought;
-  if (!thought) return section("The decoded thought", null, make("p", {}, "This checkpoint has no generation head that reads its think tokens as text."));
+  if (!thought) {
+    const why = thinks(view) ? "This checkpoint has no generation head that reads its think tokens as text." : "This checkpoint does not think: it has no think tokens and writes nothing. What its embedding looks at is shown below.";
+    return section("The decoded thought", null, make("p", {}, why));
+  }
   const words = thought.words.map((word, place) => {
     const can = choose !== null && word.number !== null;
     const node = make("span", { class: `tv-word tv-${bandOf(word.p)}${can ? " tv-can" : ""}`, tabindex: "0", "data-tip": wordTip(word), "data-number": word.number, "data-testid": `word-${place}`, "aria-label": `${word.text}, ${percent(word.p)}` }, word.text);
@@ -97,7 +105,7 @@ function hiddenPart(view) {
       make("td", { class: "tv-number" }, String(one.rank)),
       make("td", {}, one.same ? "the same" : one.first),
       make("td", { class: "tv-number" }, one.margin.toFixed(3)),
-      make("td", { class: "tv-number" }, one.change.toFixed(4)),
+      make("td", { class: "tv-number" }, (Math.round(one.change * 1e4) / 1e4 + 0).toFixed(4)),
     ),
   );
   const head = make("tr", {}, ["hidden", `place of "${ranked[0].text}"`, "first is now", "margin, cosine", "1 − cosine"].map((name) => make("th", {}, name)));

@@ -33,13 +33,15 @@ class Explorer {
     const side = make("div", { class: "tv-side" }, this.reverse, this.controls(), this.wait);
     this.node = make("div", { class: "tv-explorer" });
     const parts = [
-      section(
-        `The ${this.view.tokens.length - 1} think tokens`,
-        "The model thinks in these hidden states instead of in words. Each card shows the words its state is nearest to, and where on the image it looks. Choose one with a click or the arrow keys.",
-        strip,
-      ),
+      thinks(this.view)
+        ? section(
+            `The ${this.view.tokens.length - 1} think tokens`,
+            "The model thinks in these hidden states instead of in words. Each card shows the words its state is nearest to, and where on the image it looks. Choose one with a click or the arrow keys.",
+            strip,
+          )
+        : section("The embedding", "This model has no think tokens; its embedding is read from one token.", strip),
       this.view.images.length
-        ? section("Where the chosen thought looks", "Attention shows where information was read from. It does not prove that it was used.", make("div", { class: "tv-columns" }, stage, side))
+        ? section(thinks(this.view) ? "Where the chosen thought looks" : "Where the embedding looks", "Attention shows where information was read from. It does not prove that it was used.", make("div", { class: "tv-columns" }, stage, side))
         : null,
       this.lens,
     ];

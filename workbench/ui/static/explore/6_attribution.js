@@ -19,7 +19,8 @@ class Attribution {
   }
 
   build(ask) {
-    const hint = this.usable ? "Click a word of the thought above, and the patches of the image that made it light up here." : this.offer.reason;
+    const how = this.view.thought ? "Click a word of the thought above, and the patches of the image that made it light up here." : "Choose below what is to be explained, and the patches of the image that made it light up here.";
+    const hint = this.usable ? how : this.offer.reason;
     this.hint = make("p", { class: "tv-about", "data-testid": "attribution-hint" }, hint);
     this.node = section("Which pixels made it", null, this.hint);
     this.node.dataset.testid = "attribution";
@@ -62,9 +63,10 @@ class Attribution {
   /** Everything beyond the click on a word: other targets, other methods, their parameters. */
   chooser() {
     const candidates = this.view.ranking ? this.view.ranking.rows.map((row) => row.text) : [];
-    const targets = [["words", "the words of the thought"], ["think", "the think tokens: the word that each reads as"]];
+    const targets = this.view.thought ? [["words", "the words of the thought"]] : [["", "choose one"]];
+    if (thinks(this.view)) targets.push(["think", "the think tokens: the word that each reads as"]);
     if (candidates.length) {
-      targets.push(["think:effect", "the think tokens: what each adds to the best candidate's score"]);
+      if (thinks(this.view)) targets.push(["think:effect", "the think tokens: what each adds to the best candidate's score"]);
       targets.push(["embedding:contrast", "the embedding: one candidate against the mean of the others"]);
       targets.push(["embedding:margin", "the embedding: one candidate against the best of the others"]);
       targets.push(["embedding:cosine", "the embedding: its cosine to one candidate"]);
@@ -87,7 +89,8 @@ class Attribution {
     ];
     this.showMethod();
     this.candidateField.hidden = true;
-    return make("details", { class: "tv-more tv-chooser", "data-testid": "attribution-chooser" }, make("summary", {}, "Other targets and methods"), ...parts.filter(Boolean));
+    this.contrastField.hidden = !this.view.thought;
+    return make("details", { class: "tv-more tv-chooser", "data-testid": "attribution-chooser", open: !this.view.thought }, make("summary", {}, this.view.thought ? "Other targets and methods" : "What to explain, and how"), ...parts.filter(Boolean));
   }
 
   showMethod() {
@@ -113,7 +116,7 @@ class Attribution {
     const base = this.target.value;
     this.candidateField.hidden = !base.startsWith("embedding");
     this.contrastField.hidden = base !== "words";
-    this.open({ base: base.startsWith("embedding") ? `${base}:${this.candidate.value}` : base, index: 0, contrast: "" });
+    if (base) this.open({ base: base.startsWith("embedding") ? `${base}:${this.candidate.value}` : base, index: 0, contrast: "" });
   }
 
   chooseContrast() {
@@ -191,10 +194,15 @@ class Attribution {
     });
   }
 
+  /** What of this model may depend on a patch: its words, its think tokens, both or none. */
+  get dependentKinds() {
+    return [this.view.thought ? ["words", "Words"] : null, thinks(this.view) ? ["think", "Think tokens"] : null].filter(Boolean);
+  }
+
   /** Show what depends on a patch. Words and think tokens are asked for once each, with the method on show. */
   async choosePatch(patch) {
     this.set({ patch });
-    for (const base of ["words", "think"]) {
+    for (const [base] of this.dependentKinds) {
       const asked = this.asked(base, "");
       if (!this.asking.known(asked) && !(await this.fetch(asked))) return;
       this.draw();
@@ -205,13 +213,14 @@ class Attribution {
   attention() {
     const { base, index } = this.state;
     const n = this.view.tokens.length;
-    const rows = base.startsWith("embedding") ? [n - 1] : base === "words" ? [...Array(n - 1).keys()] : [Math.min(index, n - 2)];
+    const isEmbedding = base.startsWith("embedding") || !thinks(this.view);
+    const rows = isEmbedding ? [n - 1] : base === "words" ? [...Array(n - 1).keys()] : [Math.min(index, n - 2)];
     const maps = this.view.images.map((image, i) => {
       const all = mapsOf(this.planes[i].mean, 0, n, image.rows * image.cols);
       return all[0].map((_, patch) => rows.reduce((sum, row) => sum + all[row][patch], 0));
     });
     const total = maps.reduce((sum, map) => sum + map.reduce((a, b) => a + b, 0), 0) || 1;
-    const who = base.startsWith("embedding") ? "the embedding" : base === "words" ? "all think tokens together, from which the words are written" : this.view.tokens[rows[0]].label;
+    const who = isEmbedding ? `the embedding${base === "words" ? " (that of written words is not kept)" : ""}` : base === "words" ? "all think tokens together, from which the words are written" : this.view.tokens[rows[0]].label;
     return { maps: maps.map((map) => map.map((value) => value / total)), who };
   }
 
@@ -262,12 +271,13 @@ class Attribution {
   /** A column of the relevance matrix: which words and think tokens depend on the chosen patch. */
   showDependents(grid) {
     const { patch, image } = this.state;
+    if (!this.dependentKinds.length) return;
     const title = make("h4", {}, patch === null ? "What depends on a patch" : `What depends on ${placeOf(patch, grid)}`);
     if (patch === null) {
-      this.dependents.replaceChildren(title, make("p", { class: "tv-faint" }, "Click a patch of either map to see which words and think tokens depend on it."));
+      this.dependents.replaceChildren(title, make("p", { class: "tv-faint" }, `Click a patch of either map to see which ${this.dependentKinds.map(([, name]) => name.toLowerCase()).join(" and ")} depend on it.`));
       return;
     }
-    const lists = [["words", "Words"], ["think", "Think tokens"]].map(([base, name]) => {
+    const lists = this.dependentKinds.map(([base, name]) => {
       const answer = this.asking.known(this.asked(base, ""));
       if (!answer) return make("p", { class: "tv-faint" }, `${name}: not known yet.`);
       const ranked = answer.maps[image].map((map, i) => [map[patch], answer.labels[i], i]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 5);
