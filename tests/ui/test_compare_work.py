@@ -120,6 +120,14 @@ def test_maps_are_made_when_they_are_asked_for(desk: Desk) -> None:
     assert "What the patches add to them: Saliency" in saved
 
 
+def test_a_sample_without_an_image_has_no_maps(desk: Desk, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "bare", images=False)
+    desk.datasets = {**desk.datasets, str(data): str(data)}
+    key = finish(desk, start_compare(desk, asked(desk, data=str(data)), "tab"))["answer"]["comparison"]
+    found = follow(desk, start_maps(desk, {"comparison": key, "pair": 0, "sample": "q1", "method": "saliency"}))
+    assert found == {"error": "Sample 'q1' has no image, so there are no patches to attribute to."}
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

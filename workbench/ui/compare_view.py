@@ -67,7 +67,8 @@ def start_maps(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
         sides = (found.reference, found.other)
         attribute_samples(compared, [sample], method, setup_of(desk), sides=sides, tell=progress, cancelled=cancelled)
         view = open_sample(compared, sample, pair, method=method)
-        assert view.attributed is not None
+        if view.attributed is None:
+            raise BadInput(f"Sample '{asked.get('sample')}' has no image, so there are no patches to attribute to.")
         return _attributed(view, view.attributed)
 
     return desk.jobs.start(work)
