@@ -116,7 +116,7 @@ def test_no_think_embeds_and_refuses_what_needs_thoughts(models: dict[str, Any])
     assert [trace.n_think for trace in traces] == [0, 0, 0]
     assert traces[0].stepwise.shape == (1, 32)
     assert len(traces[0].knockout) == 0
-    assert "DecodesThoughts" in (missing(PROBES.get("decode"), model) or "")
+    assert "writes its thoughts as text" in (missing(PROBES.get("decode"), model) or "")
     lens: Any = PROBES.get("lens")()
     with pytest.raises(BadInput, match="no think tokens"):
         lens.measure(Subject(trace=traces[0]), model)
