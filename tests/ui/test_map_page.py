@@ -64,6 +64,8 @@ def test_from_a_data_set_to_a_sample_in_explore(map_page: Any) -> None:
     page.mouse.up()
     says(page, f"of {SAMPLES} samples inside the shape.")
     assert page.locator("[data-testid=selection] tbody tr").count() == SAMPLES
+    tiny = page.locator("[data-testid=selection] tbody img").first.bounding_box()
+    assert (tiny["width"], tiny["height"]) == (40, 40)  # a table makes a picture as narrow as it likes
     query = page.locator("[data-testid=selection] tbody tr").nth(3).locator("td").nth(2).inner_text()
 
     page.get_by_test_id("map-colour").select_option("think position")
