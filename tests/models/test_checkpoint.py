@@ -15,7 +15,8 @@ from workbench.types import Sample
 
 def at_once(works: list[Callable[[], Any]]) -> list[Any]:
     """What each of them returned, or the error that it raised; all begin together."""
-    start, found = threading.Barrier(len(works)), [None] * len(works)
+    start = threading.Barrier(len(works))
+    found: list[Any] = [None] * len(works)
 
     def run(place: int) -> None:
         start.wait()
