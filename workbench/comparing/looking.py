@@ -8,12 +8,10 @@ from jaxtyping import Float, Int
 
 from workbench.comparing.reading import Reading
 from workbench.comparing.scores import SEED, estimate
+from workbench.comparing.spaces import SHUFFLES
 from workbench.comparison import Look, Match
 from workbench.stats import bootstrap_interval, ranks
 from workbench.stats_spaces import permutation_p
-
-SHUFFLES = 199
-"""So the smallest p is 0.005."""
 
 
 def liken_looks(

@@ -64,7 +64,8 @@ def compare_pair(
         tell(done, message)
 
     common = find_common(readings, names)
-    refused = _refuse(readings, scores, names, common)
+    apart = _other_grids(readings, common)
+    refused = _refuse(readings, scores, names, common, apart)
     ranked = not any(one.what == "rankings" for one in refused)
     step(0.1, "Comparing rankings")
     agreements = _agree(scores, common) if ranked else ()
@@ -72,7 +73,7 @@ def compare_pair(
     n_think = [reading.info.n_think for reading in readings]
     matches = thoughts.matches if thoughts else by_position(*n_think) if all(n_think) else ()
     step(0.8, "Comparing attention")
-    looks = liken_looks(readings, draw_measured(common[~_other_grids(readings, common)]), matches)
+    looks = liken_looks(readings, draw_measured(common[~apart]), matches)
     return PairComparison(
         reference=0,
         other=other,
@@ -130,7 +131,11 @@ def find_common(readings: Two, names: tuple[str, str]) -> Int[np.ndarray, " n"]:
 
 
 def _refuse(
-    readings: Two, scores: tuple[Scores, Scores], names: tuple[str, str], common: Int[np.ndarray, " n"]
+    readings: Two,
+    scores: tuple[Scores, Scores],
+    names: tuple[str, str],
+    common: Int[np.ndarray, " n"],
+    apart: Bool[np.ndarray, " n"],
 ) -> list[Refused]:
     found: list[Refused] = []
     refused = [reading.refused_documents for reading in readings]
@@ -162,10 +167,9 @@ def _refuse(
         told = " and ".join(f"'{name}'" for name in silent)
         write = "writes" if len(silent) == 1 else "write"
         found.append(Refused(what="decoded thoughts", why=f"{told} {write} no text, so there is no diff of words."))
-    grids = _other_grids(readings, common)
-    if grids.any():
+    if apart.any():
         why = (
-            f"The images of {int(grids.sum()):,} of {n:,} samples are cut into other patches, so their attention maps are "
+            f"The images of {int(apart.sum()):,} of {n:,} samples are cut into other patches, so their attention maps are "
             "not laid over each other."
         )
         found.append(Refused(what="attention maps", why=why))

@@ -119,7 +119,7 @@ def likeness_html(pair: PairComparison) -> str:
     rows = [
         [
             escape(_space(one)),
-            f"<b>{one.overlap.value:.2f}</b> ({one.overlap.low:.2f} to {one.overlap.high:.2f})",
+            _first_figure(one.overlap),
             f"{one.overlap_chance:.2f}",
             _p(one.overlap_p),
             _two(one.cka),
@@ -178,7 +178,7 @@ def looks_html(pair: PairComparison) -> str:
     rows = [
         [
             escape(_token(one.think)),
-            f"<b>{one.agreement.value:z.2f}</b> ({one.agreement.low:z.2f} to {one.agreement.high:z.2f})",
+            _first_figure(one.agreement),
             "<small>not defined</small>" if one.chance is None else _two(one.chance),
             "" if one.p is None else _p(one.p),
         ]
@@ -287,6 +287,11 @@ def _value(value: float, metric: str, *, sign: bool = False) -> str:
 
 def _p(value: float) -> str:
     return f"{value:.3f}"
+
+
+def _first_figure(found: Estimate) -> str:
+    """The figure of a row that is to be read first."""
+    return f"<b>{_two(found.value)}</b> ({_two(found.low)} to {_two(found.high)})"
 
 
 def _two(value: float) -> str:
