@@ -32,14 +32,17 @@ class Attention(TraceProbe):
     is more than 5 times the image's median, and which is among the top tenth of the image for every row alike. The rule
     can miss sinks, and it marks a true object when every row attends to it.
 
+    A model that writes its reasoning before it embeds has the part `reasoning`: the words that it wrote, apart from those of the
+    query; the marks around them are among `control`.
+
     It misleads as an explanation: attention is not attribution. A patch with much weight may carry a value that changes
     nothing, and the vision tower has mixed each patch with its neighbours. A nearly even row (`evenness` near 1) says
     nothing at all, however vivid a map scaled for itself may look.
     """
 
     name = "attention"
-    title = "Attention of the think tokens"
-    version = 1
+    title = "Attention on image and text"
+    version = 2
     reference = "rows of softmax(QK^T); sinks after arXiv 2503.03321; attention is not explanation: arXiv 1902.10186"
 
     layer: Annotated[int, Control(help="One layer, counted from 1; 0 takes all layers together.", low=0)] = 0
@@ -106,14 +109,15 @@ def _shares(trace: Trace, rows: Float[np.ndarray, "rows seq"], names: Sequence[s
     parts: dict[str, np.ndarray] = {"text": rows[:, kinds == "text"].sum(axis=1)}
     parts["control"] = rows[:, (kinds == "control") | ((kinds == "image") & ~image)].sum(axis=1)
     parts |= {f"image {i + 1}": rows[:, grid.positions].sum(axis=1) for i, grid in enumerate(trace.grids)}
-    parts |= {kind: rows[:, kinds == kind].sum(axis=1) for kind in ("think", "embed")}
+    written = ("reasoning",) if "reasoning" in kinds else ()
+    parts |= {kind: rows[:, kinds == kind].sum(axis=1) for kind in ("think", *written, "embed")}
     return Measure(
         name="share",
         values=np.stack(list(parts.values()), axis=1),
         dims=("row", "part"),
         units="share of attention",
         coords={"row": tuple(names), "part": tuple(parts)},
-        about="each row sums to 1; 'control' are the chat template's marks, which often act as sinks",
+        about="each row sums to 1; 'control' are marks of the chat template and of a written text, which often act as sinks",
     )
 
 

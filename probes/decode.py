@@ -30,10 +30,11 @@ _READINGS = {
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decode(ModelProbe):
-    """Write the thought as text with the model's own generation head, and test the text against swapped thoughts.
+    """Write the thought as text with the decoder that was trained with it, and test the text against swapped thoughts.
 
-    Units are nats (natural log) and probabilities. Source: think-then-embed models train their think tokens so that this
-    very head reconstructs the reasoning (TTE-Flash, arXiv 2605.16638).
+    Units are nats (natural log) and probabilities. Source: think-then-embed models train their think tokens so that their
+    own generation head reconstructs the reasoning (TTE-Flash, arXiv 2605.16638). Of others the text is something else:
+    LaME's small decoder tells the words of the target, and explicit reasoning is what was written before the embedding.
 
     It misleads in two ways. A fluent text may be a guess from the prompt or from habit: read `image_dependence`, which is
     near 0 for words that another sample's thought predicts as well. And a text that the thought determines is not yet a
@@ -101,7 +102,7 @@ class Decode(ModelProbe):
         names = {measure.name for measure in result.measures}
         panels: list[Panel] = []
         if result.measure("word_probability").values.size:
-            panels.append(Words(measure="word_probability", title="Decoded thought, coloured by confidence"))
+            panels.append(Words(measure="word_probability", title="The text, coloured by confidence"))
         else:
             panels.append(Note(text="The model ended the thought at once: there is no text.", kind="warning"))
         panels += [

@@ -20,7 +20,9 @@ _SEED = 0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens(ModelProbe):
-    """Read every layer of every think token through the final norm and the generation head, as if it were the last.
+    """Read every layer of every think token through the final norm and the head that writes, as if it were the last.
+
+    The head is the model's own; where a decoder beside it writes the text (LaME), its head behind the projection to it.
 
     Units: probability, and nats of entropy over the vocabulary. Source: the logit lens (nostalgebraist 2020). Control: the
     same lens on random directions of the same norms; a reading no sharper than that of noise is no reading.

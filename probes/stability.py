@@ -32,7 +32,8 @@ class Stability(MapCheck):
 
     Noise is uniform over the pixels, up to `grey` of 255 steps each way, less than people see. `sensitivity` is the largest
     change of a map, as a share of its own length (sensitivity-max, arXiv 1901.09392); `similarity` is the rank correlation
-    of the cells, the lowest over the noisy images. The target is held: the same word, the same candidates.
+    of the cells, the lowest over the noisy images. The target is held: the same word, the same candidates, and the same text where a model
+    writes before it embeds.
 
     It misleads alone: a map that is the same for all images is perfectly stable. And where the noise moves the target
     itself (`value_change`, in probability, cosine or projection units), a map that moves with it is right to do so.
@@ -118,7 +119,7 @@ def _noisy(case: MapCase, grey: int, seed: tuple[int, int]) -> Encoded:
     generator = np.random.default_rng(seed)
     sample = case.encoded.sample
     images = tuple(_shake(image, grey, generator) for image in sample.images)
-    return case.model.prepare(replace(sample, images=images))
+    return case.model.hold(case.model.prepare(replace(sample, images=images)), case.trace)
 
 
 def _shake(ref: ImageRef, grey: int, generator: np.random.Generator) -> ImageRef:

@@ -55,6 +55,18 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, shapes_rows: list[
 
 
 @pytest.fixture(scope="session")
+def tiny_kinds(tmp_path_factory: pytest.TempPathFactory, shapes_rows: list[dict[str, Any]]) -> dict[str, Path]:
+    """Small random checkpoints of the other kinds by name: lame, explicit-cot and no-think. Read-only."""
+    from checkpoints import write_tiny
+
+    from workbench.models.layout import explicit_cot, lame, no_think
+
+    folder = tmp_path_factory.mktemp("kinds")
+    layouts = {"lame": lame(3), "explicit-cot": explicit_cot(), "no-think": no_think()}
+    return {name: write_tiny(folder / name, shapes_rows, layout=layout) for name, layout in layouts.items()}
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tiny_checkpoint: Path) -> Any:
     """The tiny checkpoint, loaded on the CPU in float32. Read-only."""
     from workbench.models.checkpoint import load_checkpoint

@@ -25,9 +25,10 @@ from workbench.types import (
     TokenTable,
     Trace,
 )
+from workbench.words import END as END_TOKEN
 
-VOCABULARY = (" red", " blue", " cir", "cle", " square", " left", " right", " of", " the", ".", " is", "<end>")
-END = VOCABULARY.index("<end>")
+VOCABULARY = (" red", " blue", " cir", "cle", " square", " left", " right", " of", " the", ".", " is", END_TOKEN)
+END = VOCABULARY.index(END_TOKEN)
 STRENGTH = 6.0
 PATCH = 10
 """Pixels to a side of one image token."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from planted import N_THINK, VOCABULARY, PlantedModel, planted_sample, planted_trace
+from planted import END, N_THINK, VOCABULARY, PlantedModel, planted_sample, planted_trace
 
 from workbench.errors import BadInput, Unsupported
 from workbench.resolution import Candidates, resolve
@@ -54,9 +54,9 @@ def test_what_is_not_there_is_named(text: str, message: str) -> None:
 
 
 def test_what_the_sample_lacks_is_told() -> None:
-    with pytest.raises(Unsupported, match="does not write its thoughts"):
+    with pytest.raises(Unsupported, match="choose the target embedding"):
         resolved("words", thought=None)
-    [silent] = MODEL.decode([planted_trace(planted_sample(("<end>",)))])
+    [silent] = MODEL.decode([planted_trace(planted_sample((VOCABULARY[END],)))])
     with pytest.raises(BadInput, match="holds no word"):
         resolved("words", thought=silent)
     for text in ("embedding", "think:effect"):
@@ -73,6 +73,13 @@ def test_thoughts_are_projected_on_the_words_they_read_as() -> None:
     [third] = resolved("think:3")
     assert isinstance(third, ThinkState)
     assert (third.think, third.label) == (2, "think 3: reads 'cle'")
+
+
+def test_a_thought_that_reads_as_the_end_says_so() -> None:
+    trace = planted_trace(planted_sample((" red",)))
+    [second] = resolve(parse_target("think:2"), MODEL, trace, None, None)
+    assert isinstance(second, ThinkState)
+    assert (second.word, second.label) == (END, "think 2: reads '(end of text)'")
 
 
 def test_effects_are_on_the_contrast_of_the_best() -> None:

@@ -1,10 +1,24 @@
-"""Pieces of tokens become words without losing one."""
+"""Tokens are told for people to read, and their pieces become words without losing one."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.words import join_pieces
+from workbench.models.layout import Layout, lame, tte_flash
+from workbench.words import join_pieces, tell_token
+
+
+@pytest.mark.parametrize("layout", [lame(2), tte_flash(2)])
+def test_start_and_end_of_a_text_are_told_by_their_meaning(layout: Layout) -> None:
+    assert tell_token(layout.decoder_start) == "(start of text)"
+    assert tell_token(layout.decoder_end) == "(end of text)"
+
+
+@pytest.mark.parametrize(
+    ("token", "told"), [(" red", "red"), ("cle", "cle"), ("  ", "␣"), ("", "␣"), ("<|im_end|>", "<|im_end|>")]
+)
+def test_any_other_token_is_told_as_it_is(token: str, told: str) -> None:
+    assert tell_token(token) == told
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from workbench.embedder import Differentiable, Level, Objective
+from workbench.embedder import Differentiable, EmbedderInfo, Level, Objective
 from workbench.errors import Unsupported
 from workbench.probe import PROBES, Control, Probe
 from workbench.stages import quiet
@@ -94,6 +94,16 @@ class AttributionProbe(Probe):
             for number, found in enumerate(maps_of(result))
         ]
         return (*panels, *(Note(text=f"{c.name}: {c.about}", kind="warning") for c in result.checks if not c.passed))
+
+
+def held_text(info: EmbedderInfo) -> tuple[str, ...]:
+    """What is to be said of every map of a model that writes before it embeds; nothing of others."""
+    if not info.writes_first:
+        return ()
+    return (
+        f"'{info.name}' wrote its reasoning first, and the map holds that text as it is: what the image does by changing "
+        "the words is not in the map.",
+    )
 
 
 def methods() -> dict[str, type[AttributionProbe]]:

@@ -54,6 +54,11 @@ class EmbedderInfo:
     """Longest input sequence, tokens."""
     provenance: Provenance
 
+    @property
+    def writes_first(self) -> bool:
+        """Whether it writes its reasoning as text before it embeds a query (explicit CoT), instead of thinking in latents."""
+        return bool(self.contexts) and not self.n_think
+
 
 class Embedder(abc.ABC):
     """A model with a layout of think and embed tokens."""
@@ -232,7 +237,7 @@ class Objective(abc.ABC):
     @property
     @abc.abstractmethod
     def thoughts(self) -> tuple[int, ...]:
-        """Sequence positions of the think tokens."""
+        """Sequence positions of the thought: the think tokens, or the text that a model wrote before it embeds."""
 
     @abc.abstractmethod
     def attention(self) -> "Iterator[Float[Tensor, 'heads seq seq']]":
@@ -266,7 +271,20 @@ class Differentiable(abc.ABC):
     def objective(
         self, encoded: Encoded, targets: Sequence[Target], *, level: Level = "tokens", context: Context | None = None
     ) -> Objective:
-        """Open a sample for attribution. Raises Unsupported for a sample without images."""
+        """Open a sample for attribution. Raises Unsupported for a sample without images.
+
+        A model that writes before it embeds is opened with its text held as it is (`hold`): how the image changes the
+        embedding by changing what is written is not in the gradient, nor in what filled cells do.
+        """
+
+    def hold(self, encoded: Encoded, trace: Trace) -> Encoded:
+        """The inputs with what the model wrote before it embedded, as the trace has it: it will not write anew.
+
+        `encoded` may be of a changed image, as long as its query takes as many positions. A model that writes nothing first
+        gives the inputs back as they are.
+        """
+        del trace
+        return encoded
 
 
 class ComposesVision(abc.ABC):

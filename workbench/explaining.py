@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from workbench.assets import read_card
-from workbench.attribution import AttributionProbe, Tick
+from workbench.attribution import AttributionProbe, Tick, held_text
 from workbench.embedder import Differentiable, Embedder
 from workbench.errors import BadInput, Cancelled, Unsupported
 from workbench.explanation import Explanation
@@ -154,7 +154,9 @@ class Explainer:
         with clock.stage("attribution", question.method.title):
             context = None if thought is None else thought.context
             assert isinstance(model, Differentiable)
-            objective = model.objective(encoded, targets, level=question.method.level, context=context)
+            objective = model.objective(
+                model.hold(encoded, trace), targets, level=question.method.level, context=context
+            )
             result = question.method.explain(objective, trace, self._tick(caller))
         return Explanation(
             sample=question.sample,
@@ -163,7 +165,7 @@ class Explainer:
             trace=dataclasses.replace(trace, continuation=None),
             thought=thought,
             result=result,
-            notes=(*remarks, *_caveats(targets)),
+            notes=(*remarks, *_caveats(targets, model)),
             seconds=clock.finish(),
             card=read_card(question.path),
             info=model.info,
@@ -172,7 +174,7 @@ class Explainer:
     def _judge(self, question: Question, found: Explanation, check: MapCheck, caller: Caller) -> ProbeResult:
         case = MapCase(
             model=question.model,
-            encoded=self._encode(question),
+            encoded=_held(question.model, self._encode(question), found.trace),
             trace=found.trace,
             targets=found.targets,
             method=question.method,
@@ -218,9 +220,15 @@ def _named(spec: TargetSpec, candidates: Sequence[Candidate]) -> TargetSpec:
     return dataclasses.replace(spec, candidate=by_id.get(spec.candidate, spec.candidate))
 
 
-def _caveats(targets: Sequence[Target]) -> tuple[str, ...]:
-    units = {target.units for target in targets}
-    return () if len(units) == 1 else ("The targets have different units; compare their maps only as shares.",)
+def _held(model: Embedder, encoded: Encoded, trace: Trace) -> Encoded:
+    return model.hold(encoded, trace) if isinstance(model, Differentiable) else encoded
+
+
+def _caveats(targets: Sequence[Target], model: Embedder) -> tuple[str, ...]:
+    notes = []
+    if len({target.units for target in targets}) > 1:
+        notes.append("The targets have different units; compare their maps only as shares.")
+    return (*notes, *held_text(model.info))
 
 
 def _weigh(explanation: Explanation) -> int:

@@ -22,6 +22,7 @@ from workbench.targets import (
     words_of,
 )
 from workbench.types import DecodedThought, Trace
+from workbench.words import tell_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,9 @@ def resolve(
 
 def _words(spec: TargetSpec, model: Any, thought: DecodedThought | None) -> tuple[Target, ...]:
     if thought is None:
-        raise Unsupported("This checkpoint does not write its thoughts, so there are no words to explain.")
+        raise Unsupported(
+            "This checkpoint writes no text, so there are no words to explain; choose the target embedding."
+        )
     words = words_of(thought.tokens)
     if not words:
         raise BadInput("The decoded thought holds no word; choose the target embedding or think.")
@@ -85,7 +88,7 @@ def _thinks(spec: TargetSpec, model: Any, trace: Trace, candidates: Candidates |
     top = model.vocabulary(trace.latents[-1]).argmax(axis=1)
     names = model.words(top)
     return tuple(
-        ThinkState(label=f"think {k + 1}: reads '{names[k].strip()}'", think=k, word=int(top[k])) for k in chosen
+        ThinkState(label=f"think {k + 1}: reads '{tell_token(names[k])}'", think=k, word=int(top[k])) for k in chosen
     )
 
 

@@ -28,6 +28,7 @@ class MapCase:
     model: Any
     """Differentiable; a check's `needs` say what else."""
     encoded: Encoded
+    """With the text held that a model wrote before it embedded (`Differentiable.hold`)."""
     trace: Trace
     targets: tuple[Target, ...]
     method: AttributionProbe
@@ -110,6 +111,7 @@ def make_case(
     tick: Tick = quiet,
 ) -> MapCase:
     """Make a map and lay it out for testing."""
+    encoded = model.hold(encoded, trace)
     objective = model.objective(encoded, tuple(targets), level=method.level, context=context)
     return MapCase(
         model=model,

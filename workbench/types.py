@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 Role = Literal["query", "document"]
-TokenKind = Literal["text", "image", "think", "embed", "control"]
+TokenKind = Literal["text", "image", "think", "reasoning", "embed", "control"]
+"""`control`: marks of the chat template and of a written text. `reasoning`: words that the model wrote before it embedded."""
 Better = Literal["higher", "lower", "neither"]
 Context = Literal["latents_only", "query_and_latents"]
 
@@ -149,7 +150,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedThought:
-    """Text that the generation head wrote from a thought."""
+    """Text that a model wrote from its thought, or, where it has no think tokens, before it embedded."""
 
     text: str
     tokens: tuple[str, ...]

@@ -1,8 +1,22 @@
-"""Token pieces joined into the words that people read, and the words by which two texts differ."""
+"""Tokens as people read them, their pieces joined into words, and the words by which two texts differ."""
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Literal
+
+START = "<|reason_start|>"
+END = "<|reason_end|>"
+"""What begins and ends a written text, unless a checkpoint names other tokens for it."""
+_TOLD = {START: "(start of text)", END: "(end of text)"}
+
+
+def tell_token(token: str) -> str:
+    """A single token for people to read: without the space around it, never empty, start and end of a text by their meaning.
+
+    For pages, reports and terminals alone; what is kept or exported holds the token as it is.
+    """
+    bare = token.strip()
+    return _TOLD.get(bare, bare) or "␣"
 
 
 def join_pieces(pieces: Sequence[str]) -> list[tuple[str, list[int]]]:

@@ -1,9 +1,11 @@
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import pytest
+from checkpoints import write_tiny
 from linear_world import LinearModel, ToyMap, linear_trace, picture, think
 
 from workbench.attribution import Attribution, AttributionProbe, Tick
@@ -12,6 +14,9 @@ from workbench.errors import BadInput, UnknownName, Unsupported
 from workbench.evaluation import known_maps
 from workbench.evaluation.known_maps import MOST, KnownSample, known_samples
 from workbench.evaluation.scoreboard import SCORES, Board, choose_methods, score_maps
+from workbench.models import writing_embedder
+from workbench.models.checkpoint import load_checkpoint
+from workbench.models.layout import explicit_cot
 from workbench.render.board import board_cells, board_html, board_json, board_markdown, statement
 from workbench.samples import make_sample
 from workbench.stages import quiet
@@ -246,3 +251,31 @@ def test_a_real_model_is_scored_end_to_end(tiny_model: Any) -> None:
     assert {row.method for row in board.rows} == {"saliency"}
     assert board.n == 6
     assert set(board.hinging) == {row.target for row in board.rows}
+
+
+@pytest.mark.usefixtures("lenient")
+def test_words_that_were_written_before_the_embedding_are_scored(
+    tmp_path: Path, shapes_rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words and embedding of one sample go together, the text is written once, and the board says that it was held."""
+    monkeypatch.setattr(writing_embedder, "MAX_WRITTEN", 6)
+    model: Any = load_checkpoint(write_tiny(tmp_path / "tiny", shapes_rows, layout=explicit_cot()), device="cpu")
+    samples = [one for one in known_samples(model, split="test", n=8, seed=7) if one.targets]
+    tokens = samples[0].trace.tokens
+    said = tuple(tokens.ids[[kind == "reasoning" for kind in tokens.kinds]].tolist())
+    assert len(said) == 6
+    word = WordTarget(label="word 2", tokens=said, start=1, stop=2)
+    one = replace(
+        samples[0],
+        targets=(*samples[0].targets, word),
+        kinds=(*samples[0].kinds, "words"),
+        truth=np.concatenate([samples[0].truth, samples[0].truth[:1]]),
+    )
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("a text was written anew")
+
+    monkeypatch.setattr(writing_embedder, "write_and_embed", never)
+    board = score_maps(model, choose_methods(["saliency"]), known=[one], n=1, data="Shapes")
+    assert {row.target for row in board.rows} >= {"words"}
+    assert any("holds that text as it is" in remark for remark in board.remarks)

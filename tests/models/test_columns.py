@@ -50,3 +50,38 @@ def test_rows_move_only_into_gaps() -> None:
     assert columns.keep([0, 2, 5]) == [0, 5, 2]
     assert columns.keep([0, 1, 2]) == [0, 1, 2]
     assert columns.keep([2]) == [2]
+
+
+@pytest.mark.parametrize("lengths", [[3, 3], [3, 1]])
+def test_several_columns_at_once_are_as_one_after_the_other(lengths: list[int]) -> None:
+    batch = [continuation(length, seed) for seed, length in enumerate(lengths)]
+    together, apart = Columns(batch, room=1), Columns(batch)
+    new = torch.randn(len(batch), HEADS, 3, WIDTH)
+    seen = together.begin(3)
+    assert seen is not None
+    told = [together.update(new, -new, layer) for layer in range(LAYERS)]
+    for n in range(3):
+        each = apart.begin()
+        wanted = [apart.update(new[:, :, n : n + 1], -new[:, :, n : n + 1], layer) for layer in range(LAYERS)]
+        size = wanted[0][0].shape[2]
+        for (keys, values), (own_keys, own_values) in zip(told, wanted, strict=True):
+            assert torch.equal(keys[:, :, :size], own_keys)
+            assert torch.equal(values[:, :, :size], own_values)
+        row = torch.ones(len(batch), size, dtype=torch.bool) if each is None else each[:, 0, 0]
+        assert torch.equal(seen[:, 0, n, :size], row)
+        assert not seen[:, 0, n, size:].any()
+
+
+def test_a_row_leaves_with_what_it_holds() -> None:
+    batch = [continuation(length, length) for length in (4, 2, 3)]
+    columns = Columns(batch)
+    columns.begin()
+    new = torch.randn(3, HEADS, 1, WIDTH)
+    for layer in range(LAYERS):
+        columns.update(new, -new, layer)
+    assert columns.keep([0, 2]) == [0, 2]
+    left = columns.leave(1, position=9)
+    assert (left.n_query, left.n_think, left.position) == (4, 0, 9)
+    for layer in range(LAYERS):
+        assert torch.equal(left.keys[layer], torch.cat([batch[2].keys[layer], new[2]], dim=1))
+        assert torch.equal(left.values[layer], torch.cat([batch[2].values[layer], -new[2]], dim=1))

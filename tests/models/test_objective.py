@@ -1,7 +1,6 @@
 """Objectives are exact: values against traces and scores, gradients against differences, attention against eager passes."""
 
 import threading
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +8,18 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import write_tiny
-from PIL import Image
+from objectives import all_targets, as_ref, assert_gradients, assert_readers, expected, scores, two_images, word
 
 from workbench.embedder import Level, Objective
 from workbench.errors import Unsupported
-from workbench.images import refer
 from workbench.models import objective as module
 from workbench.models.capture import AttentionTap
 from workbench.models.layout import Layout
-from workbench.targets import EmbeddingTarget, Score, Target, ThinkEffect, ThinkState, WordTarget
-from workbench.types import Context, Encoded, ImageRef, Sample, Trace
+from workbench.targets import EmbeddingTarget, ThinkEffect, WordTarget
+from workbench.types import Context, Encoded, Sample, Trace
 
-TEXT = " small red star, red"
 CONTEXTS: tuple[Context, ...] = ("latents_only", "query_and_latents")
 LEVELS: tuple[Level, ...] = ("tokens", "pixels")
-
-
-def as_ref(pixels: np.ndarray) -> ImageRef:
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return refer(file.getvalue(), name="drawn.png")
-
-
-def picture(width: int, height: int, seed: int) -> ImageRef:
-    return as_ref(np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8))
-
-
-def two_images() -> Sample:
-    """Not square, of different sizes, with a repeated word."""
-    return Sample(id="two", text="Is the red at the red?", images=(picture(128, 80, 1), picture(80, 112, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -48,71 +30,6 @@ def encoded(tiny_model: Any) -> Encoded:
 @pytest.fixture(scope="module")
 def trace(tiny_model: Any, encoded: Encoded) -> Trace:
     return tiny_model.trace([encoded])[0]
-
-
-def unit(n: int, dim: int, seed: int) -> np.ndarray:
-    drawn = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-
-
-def scores(dim: int) -> tuple[Score, ...]:
-    positive, *others = unit(4, dim, 0)
-    return (
-        Score(kind="cosine", positive=positive, others=np.zeros((0, dim), np.float32)),
-        Score(kind="contrast", positive=positive, others=np.stack(others)),
-        Score(kind="margin", positive=positive, others=np.stack(others)),
-    )
-
-
-def by_hand(score: Score, embedding: np.ndarray) -> float:
-    value, others = float(embedding @ score.positive), score.others @ embedding
-    return (
-        value
-        - {"cosine": 0.0, "contrast": others.mean() if len(others) else 0, "margin": max(others, default=0)}[score.kind]
-    )
-
-
-def word(model: Any, start: int, stop: int, alternative: str = "") -> WordTarget:
-    ids, other = model.text_ids(TEXT), model.text_ids(alternative) if alternative else ()
-    return WordTarget(label=f"{start}{alternative}", tokens=ids, start=start, stop=stop, alternative=other)
-
-
-def all_targets(model: Any, dim: int) -> tuple[Target, ...]:
-    """Every kind; words of one and several tokens, against alternatives of one and several, two at the same place."""
-    n_think, contrast = model.info.n_think, scores(dim)[1]
-    return (
-        *(EmbeddingTarget(label=score.kind, score=score) for score in scores(dim)),
-        *(ThinkEffect(label=f"effect {k}", think=k, score=contrast) for k in range(n_think)),
-        *(ThinkState(label=f"state {k}", think=k, word=40 + k) for k in range(n_think)),
-        *(word(model, start, start + 1) for start in range(len(model.text_ids(TEXT)))),
-        word(model, 1, 3),
-        word(model, 1, 2, " blue"),
-        word(model, 1, 2, " zqx jwv"),
-        word(model, 2, 3, " zqx jwv"),
-    )
-
-
-def expected(model: Any, encoded: Encoded, trace: Trace, context: Context, target: Target) -> float:
-    """The target's value from what the model says elsewhere."""
-    match target:
-        case EmbeddingTarget():
-            return by_hand(target.score, trace.embedding)
-        case ThinkEffect():
-            return by_hand(target.score, trace.embedding) - by_hand(target.score, trace.knockout[target.think])
-        case ThinkState():
-            logits = model.vocabulary(trace.latents[-1])[target.think, target.word]
-            weight = model._backbone.family.head(model._backbone.model).weight[target.word]
-            return float(logits / weight.norm())
-    ids = model.text_ids(TEXT)
-    [own] = model.score([trace], [TEXT], context=context)
-    value = sum(own.log_probabilities[target.start : target.stop])
-    if not target.alternative:
-        return value
-    words = model._backbone.processor.tokenizer
-    other = words.decode(list(ids[: target.start])) + words.decode(list(target.alternative))
-    assert model.text_ids(other) == (*ids[: target.start], *target.alternative)
-    [instead] = model.score([trace], [other], context=context)
-    return value - sum(instead.log_probabilities[target.start : target.start + len(target.alternative)])
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -156,16 +73,6 @@ def test_several_embed_tokens_are_pooled_and_hidden_together(tmp_path: Path, sha
         assert_readers(objective)
 
 
-def assert_readers(objective: Any) -> None:
-    """A value's gradient with respect to the last layer's states is nowhere but at its readers."""
-    top = objective._states()[-1].requires_grad_()
-    with torch.enable_grad():
-        values = objective._read(objective._backbone.family.final_norm(objective._backbone.model)(top))[0]
-    for value, places in zip(values, objective.readers, strict=True):
-        [found] = torch.autograd.grad(value, top, retain_graph=True)
-        assert found[0].abs().sum(dim=1).nonzero()[:, 0].tolist() == sorted(places)
-
-
 def test_readers_are_where_values_are_read(tiny_model: Any, encoded: Encoded, trace: Trace) -> None:
     objective = tiny_model.objective(encoded, all_targets(tiny_model, len(trace.embedding)))
     assert_readers(objective)
@@ -178,24 +85,7 @@ def test_readers_are_where_values_are_read(tiny_model: Any, encoded: Encoded, tr
 def test_gradients_are_those_of_differences(tiny_model: Any, encoded: Encoded, trace: Trace, level: Level) -> None:
     """Along a random direction of everything, and along one of a single cell of the second image."""
     objective = tiny_model.objective(encoded, all_targets(tiny_model, len(trace.embedding)), level=level)
-    features = objective.features
-    draw = torch.Generator().manual_seed(0)
-    everywhere = torch.randn(features.shape, generator=draw)
-    cells = torch.zeros(len(objective.columns))
-    cells[-3] = 1
-    here = torch.randn(features.shape, generator=draw) * objective.spread(cells)[:, None]
-    place = features[None].clone().requires_grad_()
-    values = objective(place)[0]
-    gradients = torch.stack([torch.autograd.grad(value, place, retain_graph=True)[0][0] for value in values])
-    for direction in (everywhere, here):
-        step = direction * (0.006 * features.norm() / direction.norm())
-        shifts = torch.stack([features + n * step for n in (-2, -1, 1, 2)])
-        far, near, nearer, farther = objective(shifts)
-        # Fourth-order differences: the error of the step is far below that of float32.
-        slope = (8 * (nearer - near) - (farther - far)) / 12
-        found = (gradients * step).sum(dim=(1, 2))
-        torch.testing.assert_close(found, slope, atol=1e-5, rtol=2e-2)
-        assert found.abs().max() > 1e-4
+    assert_gradients(objective)
 
 
 def test_samples_of_a_batch_are_independent(

@@ -1,6 +1,8 @@
 """The attention probe on traces whose attention is known: one hot patch, two images, several frames, text only."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from planted import N_HEADS, N_LAYERS, N_THINK, planted_sample, planted_trace
 
 from probes.attention import Attention
 from workbench.errors import BadInput
+from workbench.models.checkpoint import load_checkpoint
 from workbench.types import Sample, Trace
 from workbench.views import Note, Overlay
 
@@ -43,6 +46,25 @@ def test_shares_are_the_counts_where_attention_is_even() -> None:
     np.testing.assert_allclose(share.values[0], np.array([3, 2, 15, 1, 0]) / 21, rtol=1e-5)
     np.testing.assert_allclose(share.values[-1], np.array([3, 2, 15, N_THINK, 1]) / 25, rtol=1e-5)
     np.testing.assert_allclose(share.values.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_written_reasoning_is_a_part_of_its_own(tiny_kinds: dict[str, Path]) -> None:
+    """A query of two words and what a real model writes behind it: every position is counted once, in its own part."""
+    model: Any = load_checkpoint(tiny_kinds["explicit-cot"], device="cpu")
+    [trace] = model.trace([model.prepare(Sample(id="t", text="red star"))])
+    [thought] = model.decode([trace])
+    # Behind the reasoning stand its end and the embed token.
+    end = len(trace.tokens.kinds) - 2
+    begin = end - len(thought.token_ids)
+    assert tuple(trace.tokens.ids[begin:end]) == thought.token_ids
+    share = Attention().measure(trace).measure("share")
+    assert share.coords["part"] == ("text", "control", "think", "reasoning", "embed")
+    row = trace.attention.mean(axis=(0, 1))[0]
+    found = dict(zip(share.coords["part"], share.values[0].tolist(), strict=True))
+    assert found["reasoning"] == pytest.approx(row[begin:end].sum(), rel=1e-5)
+    asked = [place for place, kind in enumerate(trace.tokens.kinds[:begin]) if kind == "text"]
+    assert found["text"] == pytest.approx(row[asked].sum(), rel=1e-5)
+    assert share.values.sum() == pytest.approx(1, rel=1e-5)
 
 
 def test_layer_and_head_are_counted_from_one() -> None:

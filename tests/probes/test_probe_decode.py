@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import STRENGTH, VOCABULARY, PlantedModel, planted_sample, planted_trace
+from planted import END, STRENGTH, VOCABULARY, PlantedModel, planted_sample, planted_trace
 
 from probes.decode import Decode, _swapped
 from workbench.probe import Subject
@@ -112,7 +112,7 @@ def test_cut_text_is_told_with_its_limit() -> None:
 
 
 def test_empty_thought_is_a_result_too() -> None:
-    result = measure(WORDS, words=("<end>",))
+    result = measure(WORDS, words=(VOCABULARY[END],))
     assert result.measure("text").values == ""
     assert result.measure("word_log_probability").values.shape == (0,)
     assert result.measure("token_id").coords["token"] == ()

@@ -30,6 +30,7 @@ class KnownSample:
     """One sample, and the targets of it whose evidence is known; there may be none."""
 
     encoded: Encoded
+    """With the text held that a model wrote before it embedded."""
     trace: Trace
     context: Context | None
     targets: tuple[Target, ...]
@@ -105,7 +106,7 @@ def _known(
     cells = sum(grid.n_tokens for grid in encoded.grids)
     rows = [region(sample.scene, things, encoded.grids[0]) for things in found.things]
     return KnownSample(
-        encoded=encoded,
+        encoded=model.hold(encoded, trace),
         trace=trace,
         context=None if thought is None else thought.context,
         targets=tuple(found.targets),

@@ -71,8 +71,10 @@ def planted_sample(model: Any, planted: Planted) -> KnownSample:
     """
     encoded: Encoded = model.prepare(planted.query)
     right, wrong = model.embed([model.prepare(planted.right), model.prepare(planted.wrong)])
-    bare = model.embed([model.prepare(planted.bare)])[0]
     [trace] = model.trace([encoded], Keep(latents=False, attention=False, edits=False, continuation=False))
+    encoded = model.hold(encoded, trace)
+    # What a text that is written first makes of the disc no map can show, so it does not count here.
+    bare = model.embed([model.hold(model.prepare(planted.bare), trace)])[0]
     moved = float((trace.embedding - bare) @ (right - wrong))
     if moved <= 0:
         raise Unsupported(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from workbench.attribution import CONVERGED, AttributionProbe, methods
+from workbench.attribution import CONVERGED, AttributionProbe, held_text, methods
 from workbench.embedder import Differentiable, Embedder, Filling, Level
 from workbench.errors import BadInput, UnknownName, Unsupported
 from workbench.evaluation.known_maps import KINDS, KnownSample
@@ -150,6 +150,7 @@ def score_maps(
         raise Unsupported(f"'{model.info.name}' cannot be attributed: it gives no gradients.")
     tally = _Tally()
     able, remarks = _able(model, chosen)
+    remarks += held_text(model.info)
     looked_at = 0
     for number, sample in enumerate(known):
         looked_at += 1

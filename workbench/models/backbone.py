@@ -57,8 +57,7 @@ class Backbone:
         embedded = self.family.token_embedding(self.model)(packed.ids)
         if visual is None:
             return embedded
-        where = (packed.ids == self.ids.image)[..., None]
-        return embedded.masked_scatter(where, visual.to(embedded.dtype))
+        return embedded.masked_scatter(packed.image[..., None], visual.to(embedded.dtype))
 
     def run(
         self,

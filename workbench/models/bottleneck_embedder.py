@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.edits import Edit
-from workbench.embedder import EmbedderInfo, Level, Objective
-from workbench.errors import BadInput, Unsupported
+from workbench.embedder import EmbedderInfo
+from workbench.errors import BadInput
 from workbench.models.backbone import Backbone
 from workbench.models.decoding import read_off
 from workbench.models.editing import Edited
@@ -20,7 +20,7 @@ from workbench.models.one_pass import as_array
 from workbench.models.passes import Passed
 from workbench.models.thinking_embedder import ThinkingEmbedder
 from workbench.models.thoughts import to_scores, to_thought
-from workbench.targets import Target, WordTarget
+from workbench.models.wording import DecoderWords, Wording
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
 
 
@@ -114,15 +114,8 @@ class BottleneckEmbedder(ThinkingEmbedder):
         given = torch.from_numpy(np.ascontiguousarray(hidden)).to(self._backbone.device, self._decoder.table.dtype)
         return as_array(self._decoder.readings(norm(given)))
 
-    def objective(
-        self, encoded: Encoded, targets: Sequence[Target], *, level: Level = "tokens", context: Context | None = None
-    ) -> Objective:
-        if any(isinstance(target, WordTarget) for target in targets):
-            raise Unsupported(
-                f"The words of '{self.info.name}' come from a decoder of their own, and maps of them are not built; take a "
-                "target of the embedding or of a thought."
-            )
-        return super().objective(encoded, targets, level=level, context=context)
+    def _wording(self) -> Wording:
+        return DecoderWords(self._decoder, self._backbone.ids)
 
 
 def with_decoder(info: EmbedderInfo, decoder: LatentDecoder) -> EmbedderInfo:

@@ -22,23 +22,24 @@ class Columns:
 
     Args:
         batch: where each row goes on from; its tensors are copied.
+        room: columns that can be added before anything is moved. Beyond it the room grows, and then all is copied once.
     """
 
-    def __init__(self, batch: Sequence[Continuation]) -> None:
+    def __init__(self, batch: Sequence[Continuation], *, room: int = _BLOCK) -> None:
         lengths = [part.n_query + part.n_think for part in batch]
         self.rows = len(batch)
         self.filled = max(lengths)
         """Columns that every layer has, those of the padding included."""
         self._padded = min(lengths) < self.filled
-        self._keys = [self._laid(keys) for keys in zip(*(part.keys for part in batch), strict=True)]
-        self._values = [self._laid(values) for values in zip(*(part.values for part in batch), strict=True)]
+        self._keys = [self._laid(keys, room) for keys in zip(*(part.keys for part in batch), strict=True)]
+        self._values = [self._laid(values, room) for values in zip(*(part.values for part in batch), strict=True)]
         places = torch.arange(self._room, device=self._keys[0].device)
-        pad = torch.tensor([self.filled - length for length in lengths], device=places.device)
-        self._real = places[None, :] >= pad[:, None]
+        self._pads = torch.tensor([self.filled - length for length in lengths], device=places.device)
+        self._real = places[None, :] >= self._pads[:, None]
 
-    def _laid(self, parts: Sequence[Tensor]) -> Tensor:
+    def _laid(self, parts: Sequence[Tensor], room: int) -> Tensor:
         heads, _, width = parts[0].shape
-        laid = parts[0].new_zeros(len(parts), heads, self.filled + _BLOCK, width)
+        laid = parts[0].new_zeros(len(parts), heads, self.filled + room, width)
         for row, part in enumerate(parts):
             laid[row, :, self.filled - part.shape[1] : self.filled] = part
         return laid
@@ -47,21 +48,38 @@ class Columns:
     def _room(self) -> int:
         return self._keys[0].shape[2]
 
-    def begin(self) -> Bool[Tensor, "rows 1 1 columns"] | None:
-        """Make room for one more column; returns which columns a row may see with it, None for all."""
-        if self.filled == self._room:
-            self._keys = [_wider(keys) for keys in self._keys]
-            self._values = [_wider(values) for values in self._values]
-            self._real = torch.cat([self._real, self._real.new_ones(len(self._real), _BLOCK)], dim=1)
-        self.filled += 1
-        return self._real[: self.rows, None, None, : self.filled] if self._padded else None
+    def begin(self, n: int = 1) -> Bool[Tensor, "rows 1 new columns"] | None:
+        """Make room for `n` more columns; returns which columns each of them may see, None for all that there are."""
+        if self.filled + n > self._room:
+            more = max(_BLOCK, n)
+            self._keys = [_wider(keys, more) for keys in self._keys]
+            self._values = [_wider(values, more) for values in self._values]
+            self._real = torch.cat([self._real, self._real.new_ones(len(self._real), more)], dim=1)
+        self._begun = self.filled
+        self.filled += n
+        if n == 1:
+            return self._real[: self.rows, None, None, : self.filled] if self._padded else None
+        places = torch.arange(self.filled, device=self._real.device)
+        earlier = places[None, :] <= places[self._begun :, None]
+        return self._real[: self.rows, None, None, : self.filled] & earlier
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """Put a layer's keys and values into the column that was begun; returns those of all columns."""
+        """Put a layer's keys and values into the columns that were begun; returns those of all columns."""
         mine, theirs = self._keys[layer][: self.rows], self._values[layer][: self.rows]
-        mine[:, :, self.filled - 1 : self.filled] = keys
-        theirs[:, :, self.filled - 1 : self.filled] = values
+        mine[:, :, self._begun : self.filled] = keys
+        theirs[:, :, self._begun : self.filled] = values
         return mine[:, :, : self.filled], theirs[:, :, : self.filled]
+
+    def leave(self, place: int, position: int) -> Continuation:
+        """A copy of what the row at a place holds, to go on from elsewhere at a position."""
+        own = slice(int(self._pads[place]), self.filled)
+        return Continuation(
+            keys=tuple(keys[place, :, own].clone() for keys in self._keys),
+            values=tuple(values[place, :, own].clone() for values in self._values),
+            n_query=own.stop - own.start,
+            n_think=0,
+            position=position,
+        )
 
     def keep(self, places: Sequence[int]) -> list[int]:
         """Drop all rows but those at these places, in increasing order. Returns the old place of each row that is left.
@@ -78,8 +96,9 @@ class Columns:
             for held in (*self._keys, *self._values):
                 held[gap, :, : self.filled] = held[mover, :, : self.filled]
             self._real[gap] = self._real[mover]
+            self._pads[gap] = self._pads[mover]
         return order
 
 
-def _wider(held: Tensor) -> Tensor:
-    return torch.nn.functional.pad(held, (0, 0, 0, _BLOCK))
+def _wider(held: Tensor, more: int) -> Tensor:
+    return torch.nn.functional.pad(held, (0, 0, 0, more))

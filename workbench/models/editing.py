@@ -134,7 +134,7 @@ def _masks(
     n_edits, n_think, begin = len(edits[0]), backbone.layout.n_think, packed.think.start
     mask = own[:, None].repeat(1, n_edits, 1, 1)
     rows = {"think": slice(0, n_think), "embed": slice(n_think, None)}
-    image = packed.ids[:, :begin] == backbone.ids.image
+    image = packed.image[:, :begin]
     columns = {"image": image, "text": (packed.segments[:, :begin] == QUERY) & ~image}
     for row, some in enumerate(edits):
         start = begin - batch[row].think.start

@@ -7,11 +7,11 @@ is hidden, and a branch for each alternative word. A mask says who sees whom.
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, final
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from PIL import Image, ImageFilter
 from torch import Tensor
 
@@ -19,9 +19,10 @@ from workbench.embedder import Filling, Level, Objective
 from workbench.images import open_image, refer
 from workbench.models.backbone import Backbone
 from workbench.models.capture import AttentionTap
+from workbench.models.objective_plan import make_plan
 from workbench.models.registries import Prefix
-from workbench.models.sequence import Packed, pack, visibility
 from workbench.models.vision_rollout import through_vision
+from workbench.models.wording import Wording
 from workbench.targets import EmbeddingTarget, Score, Target, ThinkEffect, ThinkState, WordTarget
 from workbench.types import Context, Encoded, ImageRef, Sample
 
@@ -31,20 +32,6 @@ TOKENS_AT_ONCE = {"cpu": 2_048}
 """Without gradients, longer batches are run in pieces of this many sequence positions: on a CPU few enough that what passes from
 layer to layer stays in a core's cache (a third faster for small models), elsewhere `_TOKENS_AT_ONCE`."""
 _TOKENS_AT_ONCE = 16_384
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The one sequence that holds what all targets need. Batch size 1."""
-
-    packed: Packed
-    ids: Int[Tensor, "1 seq"]
-    positions: Int[Tensor, "3 1 seq"]
-    mask: Bool[Tensor, "1 1 seq seq"]
-    hidden_thought: dict[int, slice]
-    """For each thought that is hidden from a copy, the copy's columns."""
-    branches: dict[tuple[int, tuple[int, ...]], slice]
-    """For each (start, alternative), the columns of all but the alternative's last token."""
 
 
 @final
@@ -59,6 +46,8 @@ class BackboneObjective(Objective):
         level: Level,
         context: Context,
         encode: Callable[[Sample], Prefix],
+        wording: Wording,
+        written: slice | None = None,
     ) -> None:
         self.level = level
         self.targets = tuple(targets)
@@ -66,10 +55,11 @@ class BackboneObjective(Objective):
         self._backbone = backbone
         self._encoded = encoded
         self._encode = encode
-        self._plan = make_plan(backbone, encoded, self.targets, context)
-        # Of the query alone: a decoded text or an alternative may hold the image token as a word.
-        query = self._plan.ids[0, : self._plan.packed.think.start]
-        self._columns = (query == backbone.ids.image).nonzero()[:, 0]
+        self._wording = wording
+        self._written = written
+        planned = [one for one in self.targets if wording.in_sequence or not isinstance(one, WordTarget)]
+        self._plan = make_plan(backbone, encoded, planned, context, written)
+        self._columns = self._plan.packed.image[0].nonzero()[:, 0]
         self._own = self._see(encoded)
         self.features = self._own
         self.n_layers = len(backbone.family.layers(backbone.model))
@@ -95,10 +85,7 @@ class BackboneObjective(Objective):
                 case ThinkState():
                     places = (plan.packed.think.start + target.think,)
                 case WordTarget():
-                    places = tuple(range(plan.packed.text.start + target.start, plan.packed.text.start + target.stop))
-                    if target.alternative:
-                        branch = plan.branches[target.start, target.alternative]
-                        places = (*places, *range(branch.start, branch.stop))
+                    places = self._wording.places(plan, target)
             found.append(tuple(places))
         return tuple(found)
 
@@ -138,8 +125,8 @@ class BackboneObjective(Objective):
 
     @property
     def thoughts(self) -> tuple[int, ...]:
-        think = self._plan.packed.think
-        return tuple(range(think.start, think.stop))
+        thought = self._written or self._plan.packed.think
+        return tuple(range(thought.start, thought.stop))
 
     def attention(self) -> Iterator[Float[Tensor, "heads seq seq"]]:
         states = self._states()
@@ -206,7 +193,8 @@ class BackboneObjective(Objective):
     def _read(self, hidden: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch targets"]:
         backbone, plan = self._backbone, self._plan
         embedding = backbone.pool(hidden[:, plan.packed.embed])
-        spoken = self._spoken(hidden)
+        words = [target for target in self.targets if isinstance(target, WordTarget)]
+        spoken = iter(self._wording.values(hidden, plan, words))
         values = []
         for target in self.targets:
             match target:
@@ -216,82 +204,11 @@ class BackboneObjective(Objective):
                     without = backbone.pool(hidden[:, plan.hidden_thought[target.think]])
                     value = _score(embedding, target.score) - _score(without, target.score)
                 case ThinkState():
-                    direction = backbone.family.head(backbone.model).weight[target.word].float()
-                    state = hidden[:, plan.packed.think.start + target.think].float()
-                    value = state @ (direction / direction.norm())
+                    value = self._wording.state(hidden[:, plan.packed.think.start + target.think], target.word)
                 case WordTarget():
-                    assert spoken is not None
-                    value = self._word(spoken, hidden, target)
+                    value = next(spoken)
             values.append(value)
         return torch.stack(values, dim=1)
-
-    def _spoken(self, hidden: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch text vocab"] | None:
-        text = self._plan.packed.text
-        if text.stop == text.start:
-            return None
-        return self._backbone.family.head(self._backbone.model)(hidden[:, text]).float().log_softmax(-1)
-
-    def _word(self, spoken: Tensor, hidden: Tensor, target: WordTarget) -> Float[Tensor, " batch"]:
-        span = range(target.start, target.stop)
-        value = sum((spoken[:, i, target.tokens[i]] for i in span), start=spoken.new_zeros(len(spoken)))
-        if not target.alternative:
-            return value
-        first, *rest = target.alternative
-        other = spoken[:, target.start, first]
-        if rest:
-            branch = hidden[:, self._plan.branches[target.start, target.alternative]]
-            readings = self._backbone.family.head(self._backbone.model)(branch).float().log_softmax(-1)
-            other = other + readings[:, range(len(rest)), rest].sum(-1)
-        return value - other
-
-
-def make_plan(backbone: Backbone, encoded: Encoded, targets: Sequence[Target], context: Context) -> Plan:
-    """Lay out the sequence that serves all targets. Word targets must be of one text."""
-    device = backbone.device
-    texts = {target.tokens for target in targets if isinstance(target, WordTarget)}
-    if len(texts) > 1:
-        raise ValueError("the word targets of one objective must share their text")
-    longest = max((target.stop for target in targets if isinstance(target, WordTarget)), default=0)
-    text = [torch.tensor(next(iter(texts))[: longest - 1], dtype=torch.long)] if texts else None
-    packed = pack([encoded.inputs["prefix"]], backbone.ids, text).to(device)
-    mask = visibility(packed, backbone.layout, context)[0, 0]
-    ids, positions = [packed.ids], [packed.positions]
-    hidden_thought: dict[int, slice] = {}
-    branches: dict[tuple[int, tuple[int, ...]], slice] = {}
-    embed, at = packed.embed, packed.text
-    for target in targets:
-        if isinstance(target, ThinkEffect) and target.think not in hidden_thought:
-            seen = mask[embed.start].clone()
-            seen[[packed.think.start + target.think, embed.start]] = False
-            hidden_thought[target.think], mask = _extend(mask, seen, embed.stop - embed.start)
-            ids.append(packed.ids[:, embed])
-            positions.append(packed.positions[:, :, embed])
-        elif isinstance(target, WordTarget) and (target.start, target.alternative) not in branches:
-            given = target.alternative[:-1]
-            branches[target.start, target.alternative], mask = _extend(mask, mask[at.start + target.start], len(given))
-            ids.append(torch.tensor([given], dtype=torch.long, device=device).reshape(1, -1))
-            first = packed.positions[:, :, at.start + target.start, None] + 1
-            positions.append(first + torch.arange(len(given), device=device))
-    return Plan(
-        packed=packed,
-        ids=torch.cat(ids, dim=1),
-        positions=torch.cat(positions, dim=2),
-        mask=mask[None, None],
-        hidden_thought=hidden_thought,
-        branches=branches,
-    )
-
-
-def _extend(
-    mask: Bool[Tensor, "seq seq"], seen: Bool[Tensor, " seq"], n: int
-) -> tuple[slice, Bool[Tensor, "longer longer"]]:
-    """Add n columns that see `seen` and, causally, each other; nothing else sees them."""
-    size = len(mask)
-    grown = mask.new_zeros(size + n, size + n)
-    grown[:size, :size] = mask
-    grown[size:, :size] = torch.nn.functional.pad(seen, (0, size - len(seen)))
-    grown[size:, size:] = mask.new_ones(n, n).tril()
-    return slice(size, size + n), grown
 
 
 def _score(embedding: Float[Tensor, "batch dim"], score: Score) -> Float[Tensor, " batch"]:

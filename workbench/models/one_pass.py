@@ -37,6 +37,7 @@ from workbench.models.registries import Prefix
 from workbench.models.runs import runs
 from workbench.models.sequence import Packed, pack, visibility
 from workbench.models.vision_rollout import through_vision
+from workbench.models.wording import OwnWords, Wording
 from workbench.targets import Target, WordTarget
 from workbench.types import Context, Encoded, PatchGrid, Sample, TokenKind, TokenTable, Trace
 
@@ -88,13 +89,18 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
         backbone = self._backbone
         ids = [*prefix.ids.tolist(), *backbone.ids.think, *backbone.ids.embed]
 
-        def kind(identity: int) -> TokenKind:
-            if identity == backbone.ids.image:
+        # By place, not by token: a written text may hold the image token as a word.
+        image = {
+            start + n for start, (f, r, c) in zip(prefix.spans, prefix.grids, strict=True) for n in range(f * r * c)
+        }
+
+        def kind(place: int, identity: int) -> TokenKind:
+            if place in image:
                 return "image"
             return "control" if identity in self._special else "text"
 
         kinds: tuple[TokenKind, ...] = (
-            *(kind(identity) for identity in prefix.ids.tolist()),
+            *(kind(place, identity) for place, identity in enumerate(prefix.ids.tolist())),
             *repeat("think", len(backbone.ids.think)),
             *repeat("embed", len(backbone.ids.embed)),
         )
@@ -222,7 +228,23 @@ class OnePassEmbedder(Embedder, ReadsVocabulary, Differentiable, ComposesVision,
             )
         if any(isinstance(target, WordTarget) for target in targets):
             context = self._context(context)
-        return BackboneObjective(self._backbone, encoded, targets, level, context or "latents_only", self._encode)
+        return BackboneObjective(
+            self._backbone,
+            encoded,
+            targets,
+            level,
+            context or "latents_only",
+            self._encode,
+            self._wording(),
+            self._written(encoded),
+        )
+
+    def _wording(self) -> Wording:
+        return OwnWords(self._backbone)
+
+    def _written(self, _encoded: Encoded, /) -> slice | None:
+        """Where a text stands that was written before the embedding, its start token first; None where none is."""
+        return None
 
     def through_vision(
         self, encoded: Encoded, rows: Float[np.ndarray, "rows cells"]

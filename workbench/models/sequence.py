@@ -93,12 +93,16 @@ def pack(prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor,
     tokens = torch.full(shape, ids.pad)
     positions = torch.zeros(3, *shape, dtype=torch.long)
     segments = torch.full(shape, PAD)
+    # By place, not by token: a written text may hold the image token as a word.
+    image = torch.zeros(shape, dtype=torch.bool)
     kinds = torch.tensor([THINK] * len(ids.think) + [EMBED] * len(ids.embed))
     for row, prefix in enumerate(prefixes):
         begin = n_prefix - len(prefix.ids)
         tokens[row, begin:n_prefix] = prefix.ids
         positions[:, row, begin:n_prefix] = prefix.positions
         segments[row, begin:n_prefix] = QUERY
+        for (frames, rows, cols), start in zip(prefix.grids, prefix.spans, strict=True):
+            image[row, begin + start : begin + start + frames * rows * cols] = True
         at = int(prefix.positions.max()) + 1
         tokens[row, n_prefix:n_main] = special
         positions[:, row, n_prefix:n_main] = torch.arange(at, at + len(special))
@@ -115,7 +119,7 @@ def pack(prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor,
         ids=tokens,
         positions=positions,
         segments=segments,
-        image=(tokens == ids.image) & (segments == QUERY),
+        image=image,
         rule=torch.tensor([_rule(prefix, ids) for prefix in prefixes]),
         think=slice(n_prefix, n_prefix + n_think),
         embed=slice(n_prefix + n_think, n_main),
@@ -128,7 +132,12 @@ def pack(prefixes: Sequence[Prefix], ids: LayoutIds, texts: Sequence[Int[Tensor,
 def with_text(prefix: Prefix, text: Int[Tensor, " tokens"], ids: LayoutIds) -> Prefix:
     """The prefix with a written text behind it: start token, text, and the end token unless the text has it already."""
     ended = len(text) > 0 and int(text[-1]) == ids.end
-    added = torch.cat([torch.tensor([ids.start]), text, torch.tensor([] if ended else [ids.end], dtype=torch.long)])
+    end = torch.tensor([] if ended else [ids.end], dtype=torch.long)
+    return behind(prefix, torch.cat([torch.tensor([ids.start]), text, end]))
+
+
+def behind(prefix: Prefix, added: Int[Tensor, " tokens"]) -> Prefix:
+    """The prefix with further tokens of text."""
     at = int(prefix.positions.max()) + 1
     return Prefix(
         ids=torch.cat([prefix.ids, added]),

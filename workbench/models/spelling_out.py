@@ -1,7 +1,7 @@
 """Explicit reasoning: many samples write at once, with a cache of keys and values, and embed behind what they wrote.
 
-The end token and the embed tokens are fed to the same cache as soon as a row's text ends, while other rows still write, so
-that nothing is computed twice and no row waits.
+One pass reads query and start token, one each written token, and one end token and embed tokens of all rows together.
+Nothing is computed twice, and rows that are done do not wait in the batch.
 """
 
 from collections.abc import Sequence
@@ -18,20 +18,21 @@ from workbench.models.continuation import Continuation
 from workbench.models.decoding import Written, choose
 from workbench.models.registries import Prefix
 from workbench.models.runs import runs
-from workbench.models.sequence import pack, visibility
+from workbench.models.sequence import behind, pack, visibility
+
+_USUAL = 64
+"""Columns that are kept ready for a text of which nothing is known."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Row:
     """One sample on its way."""
 
-    number: int
     ids: list[int]
     scores: list[float]
     ended: bool = False
-    tail: int = -1
-    """Place in (end token, embed tokens) of the token that is fed now; -1 while the row writes."""
-    states: list[Tensor]
+    left: Continuation | None = None
+    """What it goes on from to embed, when it ended before others."""
 
 
 @torch.inference_mode()
@@ -50,52 +51,61 @@ def write_and_embed(
     No text ends before `min_tokens`. Without `scored` the log-probabilities are left out, which nobody needs who wants the
     embedding alone.
     """
-    columns, position = _read(backbone, prefixes)
-    tail = (backbone.ids.end, *backbone.ids.embed)
+    tail = 1 + len(backbone.ids.embed)
+    columns, position, state = _read(backbone, prefixes, (min_tokens or min(max_tokens, _USUAL)) + tail)
     head, table = backbone.family.head(backbone.model), backbone.family.token_embedding(backbone.model)
     draw = torch.Generator(device="cpu").manual_seed(seed)
-    rows = [_Row(number=n, ids=[], scores=[], states=[]) for n in range(len(prefixes))]
-    alive = rows
-    token = torch.full((len(rows), 1), backbone.ids.start, device=backbone.device)
+    rows = [_Row(ids=[], scores=[]) for _ in prefixes]
+    alive = list(rows)
     while True:
-        places = position[None, :, None].expand(3, -1, 1)
-        hidden = backbone.run(table(token), places, columns.begin(), past=columns)[:, -1]
-        readings = head(hidden)
-        if len(alive[0].ids) < min_tokens and alive[0].tail < 0:
+        readings = head(state)
+        if len(alive[0].ids) < min_tokens:
             # Texts that may not end yet are all of one length.
             readings[:, backbone.ids.end] = float("-inf")
         chosen = choose(readings.float() if temperature else readings, temperature, draw)
         taken: Sequence[float] = ()
         if scored:
             taken = readings.float().log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
-        following = [
-            _follow(row, identity, taken[place : place + 1], hidden[place], backbone, max_tokens, tail)
-            for place, (row, identity) in enumerate(zip(alive, chosen.tolist(), strict=True))
+        going = [
+            place
+            for place, identity in enumerate(chosen.tolist())
+            if _goes_on(alive[place], identity, taken[place : place + 1], backbone.ids.end, max_tokens)
         ]
-        going = [place for place, identity in enumerate(following) if identity is not None]
         if not going:
             break
-        order = going
         if len(going) < len(alive):
+            for place in set(range(len(alive))) - set(going):
+                alive[place].left = columns.leave(place, int(position[place]))
             order = columns.keep(going)
-            position, alive = position[order], [alive[place] for place in order]
-        token = torch.tensor([[following[place]] for place in order], device=backbone.device)
+            position, chosen, alive = position[order], chosen[order], [alive[place] for place in order]
+        places = position[None, :, None].expand(3, -1, 1)
+        state = backbone.run(table(chosen[:, None]), places, columns.begin(), past=columns)[:, -1]
         position = position + 1
+    if len(alive) < len(rows):
+        for place, row in enumerate(alive):
+            row.left = columns.leave(place, int(position[place]))
+        left = [row.left for row in rows if row.left is not None]
+        columns = Columns(left, room=tail)
+        position = torch.tensor([part.position for part in left], device=backbone.device)
     written = [Written(ids=tuple(r.ids), log_probabilities=tuple(r.scores), ended=r.ended) for r in rows]
-    return written, backbone.pool(torch.stack([torch.stack(row.states) for row in rows]))
+    return written, _embed(backbone, columns, position)
 
 
-def _read(backbone: Backbone, prefixes: Sequence[Prefix]) -> tuple[Columns, Int[Tensor, " batch"]]:
-    """The prefixes' keys and values, and each row's next position."""
+def _read(
+    backbone: Backbone, prefixes: Sequence[Prefix], room: int
+) -> tuple[Columns, Int[Tensor, " batch"], Float[Tensor, "batch width"]]:
+    """Keys and values of prefixes and start token, each row's next position, and the state that its first word is read from."""
+    begun = [behind(prefix, torch.tensor([backbone.ids.start])) for prefix in prefixes]
     parts: list[Continuation] = []
-    for together in runs(prefixes, [len(prefix.ids) for prefix in prefixes], backbone.device):
+    states: list[Tensor] = []
+    for together in runs(begun, [len(prefix.ids) for prefix in begun], backbone.device):
         packed = pack(together, backbone.ids).to(backbone.device)
         n = packed.think.start
         padded = bool((packed.segments[:, 0] < 0).any())
         mask = visibility(packed, backbone.layout, "query_and_latents")[:, :, :n, :n] if padded else None
-        # Nothing is read of the prefix but its keys and values: the next token is fed to them.
         capture = Capture(n_main=n, rows=slice(n - 1, n), main=mask, copies=None, cache=slice(0, n), attention=False)
-        backbone.run(backbone.inputs(packed)[:, :n], packed.positions[:, :, :n], capture)
+        hidden = backbone.run(backbone.inputs(packed)[:, :n], packed.positions[:, :, :n], capture)
+        states.append(hidden[:, -1])
         parts += [
             Continuation(
                 keys=tuple(keys[row, :, n - len(prefix.ids) :] for keys in capture.keys),
@@ -106,26 +116,25 @@ def _read(backbone: Backbone, prefixes: Sequence[Prefix]) -> tuple[Columns, Int[
             )
             for row, prefix in enumerate(together)
         ]
-    return Columns(parts), torch.tensor([part.position for part in parts], device=backbone.device)
+    position = torch.tensor([part.position for part in parts], device=backbone.device)
+    return Columns(parts, room=room), position, torch.cat(states)
 
 
-def _follow(
-    row: _Row,
-    chosen: int,
-    score: Sequence[float],
-    state: Tensor,
-    backbone: Backbone,
-    max_tokens: int,
-    tail: tuple[int, ...],
-) -> int | None:
-    """The token to feed to the row next, from what its last one gave; None when the row is done."""
-    if row.tail < 0:
-        row.ended = chosen == backbone.ids.end
-        if not row.ended and len(row.ids) < max_tokens:
-            row.ids.append(chosen)
-            row.scores.extend(score)
-            return chosen
-    elif row.tail > 0:
-        row.states.append(state)
-    row.tail += 1
-    return tail[row.tail] if row.tail < len(tail) else None
+def _goes_on(row: _Row, chosen: int, score: Sequence[float], end: int, max_tokens: int) -> bool:
+    """Take the next token into the row's text; False when the text is done without it."""
+    row.ended = chosen == end
+    if row.ended or len(row.ids) >= max_tokens:
+        return False
+    row.ids.append(chosen)
+    row.scores.extend(score)
+    return True
+
+
+def _embed(backbone: Backbone, columns: Columns, position: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+    """End token and embed tokens behind what every row holds."""
+    ids = torch.tensor([backbone.ids.end, *backbone.ids.embed], device=backbone.device)
+    table = backbone.family.token_embedding(backbone.model)
+    places = position[None, :, None] + torch.arange(len(ids), device=backbone.device)
+    inputs = table(ids).expand(len(position), -1, -1)
+    hidden = backbone.run(inputs, places.expand(3, -1, -1), columns.begin(len(ids)), past=columns)
+    return backbone.pool(hidden[:, 1:])

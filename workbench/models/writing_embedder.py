@@ -7,6 +7,7 @@ done here with what the text is written from: another sample's query. Documents 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import final
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from jaxtyping import Float
 
 from workbench.embedder import DecodesThoughts, Keep, Level, Objective
-from workbench.errors import BadInput, Unsupported
+from workbench.errors import BadInput
 from workbench.models.decoding import Written, read_off
 from workbench.models.one_pass import OnePassEmbedder, as_array
 from workbench.models.registries import Prefix
@@ -22,7 +23,7 @@ from workbench.models.sequence import pack, visibility, with_text
 from workbench.models.spelling_out import write_and_embed
 from workbench.models.thoughts import to_scores, to_thought
 from workbench.targets import Target, WordTarget
-from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
+from workbench.types import Context, DecodedThought, Encoded, Sample, TextScore, TokenKind, Trace
 
 MAX_WRITTEN = 256
 """Tokens after which a reasoning is cut and the embed token fed all the same."""
@@ -37,11 +38,17 @@ class Reasoned:
 
 
 _SILENT = Written(ids=(), log_probabilities=(), ended=True)
+_HELD, _QUERY = "written", "query"
+"""Among a sample's inputs: the text that stands in its prefix already, and the prefix without it."""
 
 
 @final
 class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
     """A backbone that writes its reasoning before it embeds a query."""
+
+    def length(self, sample: Sample) -> int:
+        # The text's length is not known before it is written.
+        return super().length(sample) + (MAX_WRITTEN + 2 if sample.role == "query" else 0)
 
     @torch.inference_mode()
     def embed(self, batch: Sequence[Encoded]) -> Float[np.ndarray, "n dim"]:
@@ -50,15 +57,21 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
     def _spell_out(
         self, batch: Sequence[Encoded], *, scored: bool = True
     ) -> tuple[list[Written], Float[np.ndarray, "n dim"]]:
-        """What each sample writes, and its embedding. Documents write nothing. Without `scored`, not how sure it was."""
+        """What each sample writes, and its embedding. Documents write nothing, and a text that is held is not written anew.
+
+        Without `scored`, not how sure it was.
+        """
         if not batch:
             raise BadInput("The batch is empty; give at least one sample.")
         found = np.zeros((len(batch), self.info.dim), dtype=np.float32)
         written = [_SILENT] * len(batch)
-        asked = [place for place, encoded in enumerate(batch) if encoded.sample.role == "query"]
-        silent = [place for place, encoded in enumerate(batch) if encoded.sample.role != "query"]
+        given = [encoded.sample.role != "query" or _HELD in encoded.inputs for encoded in batch]
+        asked = [place for place, done in enumerate(given) if not done]
+        silent = [place for place, done in enumerate(given) if done]
         if silent:
             found[silent] = super().embed([batch[place] for place in silent])
+            for place in silent:
+                written[place] = batch[place].inputs.get(_HELD, _SILENT)
         if asked:
             prefixes = [batch[place].inputs["prefix"] for place in asked]
             texts, embeddings = write_and_embed(
@@ -76,7 +89,7 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
     @torch.inference_mode()
     def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
         written, embeddings = self._spell_out(batch)
-        longer = [self._longer(encoded, text) for encoded, text in zip(batch, written, strict=True)]
+        longer = [self._with(encoded, text) for encoded, text in zip(batch, written, strict=True)]
         if keep.attention:
             # A pass over what was written, for the rows of attention that writing does not score.
             traces = super().trace(longer, replace(keep, continuation=False))
@@ -85,20 +98,35 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
         if not keep.continuation:
             return traces
         return [
-            replace(trace, continuation=Reasoned(prefix=encoded.inputs["prefix"], written=text))
+            replace(
+                trace, continuation=Reasoned(prefix=encoded.inputs.get(_QUERY, encoded.inputs["prefix"]), written=text)
+            )
             for trace, encoded, text in zip(traces, batch, written, strict=True)
         ]
 
-    def _longer(self, encoded: Encoded, written: Written) -> Encoded:
-        """The sample with its text behind the query; a document as it is."""
-        if encoded.sample.role != "query":
+    def hold(self, encoded: Encoded, trace: Trace) -> Encoded:
+        if encoded.sample.role != "query" or _HELD in encoded.inputs:
             return encoded
-        prefix = with_text(encoded.inputs["prefix"], torch.tensor(written.ids, dtype=torch.long), self._backbone.ids)
+        n, backbone = len(encoded.inputs["prefix"].ids), self._backbone
+        said = trace.tokens.ids[n : len(trace.tokens.ids) - backbone.layout.n_embed].tolist()
+        if not said or said[0] != backbone.ids.start or said[-1] != backbone.ids.end:
+            raise ValueError(f"the trace of '{trace.sample.id}' holds no text that was written behind {n} tokens")
+        ids = tuple(said[1:-1])
+        return self._with(encoded, Written(ids=ids, log_probabilities=(), ended=True))
+
+    def _with(self, encoded: Encoded, written: Written) -> Encoded:
+        """The sample with its text behind the query; a document as it is."""
+        if encoded.sample.role != "query" or encoded.inputs.get(_HELD) is written:
+            return encoded
+        query = encoded.inputs.get(_QUERY, encoded.inputs["prefix"])
+        prefix = with_text(query, torch.tensor(written.ids, dtype=torch.long), self._backbone.ids)
         n = len(prefix.ids)
+        table, begin, end = self._table(prefix), len(query.ids) + 1, len(query.ids) + 1 + len(written.ids)
+        said: tuple[TokenKind, ...] = (*repeat("reasoning", len(written.ids)),)
         return replace(
             encoded,
-            inputs={"prefix": prefix},
-            tokens=self._table(prefix),
+            inputs={"prefix": prefix, _QUERY: query, _HELD: written},
+            tokens=replace(table, kinds=(*table.kinds[:begin], *said, *table.kinds[end:])),
             think=slice(n, n),
             embed=n + self._backbone.layout.n_embed - 1,
         )
@@ -111,7 +139,7 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
             grids=encoded.grids,
             think=encoded.think,
             embed=encoded.embed,
-            latents=np.zeros((0, 0, self.info.width), dtype=np.float32),
+            latents=np.zeros((self.info.n_layers, 0, self.info.width), dtype=np.float32),
             attention=np.zeros((0, heads, 1, n), dtype=np.float32),
             embedding=embedding,
             stepwise=embedding[None],
@@ -176,14 +204,22 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
     def objective(
         self, encoded: Encoded, targets: Sequence[Target], *, level: Level = "tokens", context: Context | None = None
     ) -> Objective:
-        """Of the embedding alone, with the reasoning that the sample itself writes held as it is."""
-        if any(isinstance(target, WordTarget) for target in targets):
-            raise Unsupported(
-                f"'{self.info.name}' writes its reasoning before it embeds, and maps of its words are not built; take a target "
-                "of the embedding."
-            )
-        [written], _ = self._spell_out([encoded])
-        return super().objective(self._longer(encoded, written), targets, level=level, context=context)
+        if _HELD not in encoded.inputs:
+            encoded = self._with(encoded, self._spell_out([encoded], scored=False)[0][0])
+        words = [target for target in targets if isinstance(target, WordTarget)]
+        needed = words[0].tokens[: max(target.stop for target in words) - 1] if words else ()
+        if needed and encoded.inputs.get(_HELD, _SILENT).ids[: len(needed)] != needed:
+            # Words of another text than the sample's own: one that was drawn, or written by a person.
+            if len(words) < len(targets):
+                raise ValueError("the targets of one objective must share their text")
+            encoded = self._with(encoded, Written(ids=words[0].tokens, log_probabilities=(), ended=True))
+        return super().objective(encoded, targets, level=level, context=context)
+
+    def _written(self, encoded: Encoded, /) -> slice | None:
+        if _HELD not in encoded.inputs:
+            return None
+        n = len(encoded.inputs[_QUERY].ids)
+        return slice(n, n + 1 + len(encoded.inputs[_HELD].ids))
 
 
 def _cut(written: Written, most: int) -> Written:
