@@ -89,6 +89,39 @@ def test_stop_gradient_changes_no_number_and_keeps_the_embedding_from_the_though
     assert (inputs.grad[:, think] != 0).any(dim=-1).all(), "the text's loss does"
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_stopped_gradient_stops_at_the_think_tokens_of_the_second_pass_too(
+    fixed: bool, learner: Callable[[str], Backbone]
+) -> None:
+    """Its states, keys and values of think tokens are made anew, with weights that have a gradient."""
+    backbone = learner("two_pass")
+    made: dict[str, list[Tensor]] = {"states": [], "keys": [], "values": []}
+
+    def keeps(kind: str) -> Callable[[Any, Any, Any], None]:
+        def keep(_module: Any, _given: Any, output: Any) -> None:
+            state = output[0] if isinstance(output, tuple) else output
+            if state.shape[1] == 5:  # the second pass: four thoughts and the embed token
+                state.retain_grad()
+                made[kind].append(state)
+
+        return keep
+
+    layers: Any = backbone.family.layers(backbone.model)
+    for layer in layers:
+        for kind, module in (("states", layer), ("keys", layer.self_attn.k_proj), ("values", layer.self_attn.v_proj)):
+            module.register_forward_hook(keeps(kind))
+    found(backbone, passed(backbone, fixed_thoughts=fixed, told=False)[0]).backward()
+    # Of the last layer only the embed token's state is read.
+    made["states"].pop()
+    for kind, states in made.items():
+        assert len(states) == (2 if kind == "states" else 3)
+        for state in states:
+            assert state.grad is not None
+            assert (state.grad[:, -1] != 0).any()
+            reached = (state.grad[:, :-1] != 0).any(dim=-1)
+            assert not reached.any() if fixed else reached.all()
+
+
 def test_two_adapters_learn_from_their_own_tasks(learner: Callable[[str], Backbone]) -> None:
     backbone = learner("dual_adapter")
     think, embed = (adapter_weights(backbone.model, role).values() for role in ("think", "embed"))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from workbench.data.shapes import ShapesConfig, write_shapes
 from workbench.embedder import DecodesThoughts, Keep
-from workbench.errors import BadCheckpoint, BadInput, Unsupported
+from workbench.errors import BadInput
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.sequence import pack, visibility
 from workbench.probe import PROBES, Subject, missing
@@ -23,7 +23,7 @@ from workbench.recipes.config import DataSettings, TrainConfig, read_config
 from workbench.recipes.dense import IGNORE
 from workbench.recipes.perception import TOWER
 from workbench.recipes.recipe import RECIPES
-from workbench.recipes.rows import read_training_rows, target_text
+from workbench.recipes.rows import read_training_rows
 from workbench.types import Sample
 
 NAMES = ("explicit-cot", "lame", "no-think")
@@ -189,137 +189,6 @@ def test_explicit_labels_stand_before_the_tokens_that_they_name(models: dict[str
         assert torch.equal(batch.labels[there], shown[there])
         assert (batch.queries.ids[:, last] == backbone.ids.end).all()
         assert bool((batch.labels == backbone.ids.end).any()) == (most == 256)
-
-
-def test_lame_tells_images_by_their_caption(data: Path, models: dict[str, Any]) -> None:
-    rows = read_training_rows(data)
-    backbone = models["lame"]._backbone
-    encoder = Encoder(backbone.processor, backbone.ids, DataSettings(), data.parent, 0, text="target_apart")
-    pictured = next(row for row in rows if row["target"]["images"])
-    [ids] = encoder([(0, pictured)]).labels.tolist()
-    caption = backbone.processor.tokenizer.decode(ids[:-1])
-    assert caption == pictured["target_id"].removeprefix("image:") == target_text(pictured)
-    assert target_text({"target": {"text": None, "images": ["x.png"]}, "target_id": "17"}) == ""
-    assert target_text({"target": {"images": ["x.png"], "caption": "a ring"}}) == "a ring"
-    wordless = {**pictured, "target_id": "17"}
-    assert encoder([(0, wordless)]).labels.shape == (1, 0)
-
-
-def test_lame_decodes_from_the_reason_tokens_alone(models: dict[str, Any]) -> None:
-    model = models["lame"]
-    assert model.info.tells == "target"
-    assert missing(PROBES.get("lens"), model) is None
-    one, other, _ = model.trace([model.prepare(sample) for sample in samples()])
-    [own, swapped] = model.decode([one, other], max_tokens=6)
-    assert [thought.text for thought in model.decode([one], max_tokens=6, thoughts_from=[other])] == [swapped.text]
-    [score] = model.score([one], [own.text])
-    if own.finish == "length":
-        assert score.log_probabilities[:3] == pytest.approx(own.log_probabilities[:3], abs=1e-4)
-    assert model.vocabulary(one.latents[-1]).shape == (3, len(model._decoder.table))
-    with pytest.raises(Unsupported, match="only: latents_only"):
-        model.decode([one], context="query_and_latents")
-
-
-def test_lame_keeps_its_objectives_on_heads_of_their_own(models: dict[str, Any], data: Path) -> None:
-    """The contrastive loss does not touch the decoder, the text loss does not touch the embed token's row."""
-    from workbench.recipes.lame import LameStep
-
-    model = models["lame"]
-    backbone = model._backbone
-    step = LameStep(backbone, configure(data, Path("unused")), None)
-    encoder = Encoder(backbone.processor, backbone.ids, DataSettings(), data.parent, 0, text="target_apart")
-    batch = encoder(list(enumerate(read_training_rows(data)[:4])))
-    table = backbone.family.token_embedding(backbone.model).weight
-    step.requires_grad_(True)
-    try:
-        for part, decoder_moves in (("contrastive", False), ("text", True)):
-            step.weights = dict.fromkeys(step.weights, 0.0) | {part: 1.0}
-            step.zero_grad(set_to_none=True)
-            step(batch, "latents_only")["loss"].backward()
-            moved = sum(float(value.grad.abs().sum()) for value in step.decoder.parameters() if value.grad is not None)
-            assert (moved > 0) == decoder_moves
-            assert table.grad is not None
-            assert float(table.grad[list(backbone.ids.think)].abs().sum()) > 0
-            assert (float(table.grad[list(backbone.ids.embed)].abs().sum()) > 0) == (not decoder_moves)
-    finally:
-        step.zero_grad(set_to_none=True)
-        step.requires_grad_(False)
-
-
-@pytest.mark.parametrize("learns", ["bottleneck", "text"])
-def test_lame_warms_up_what_it_says(data: Path, tmp_path: Path, learns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In stage 1 nothing else moves; the first step of stage 2 moves all of it."""
-    from workbench.recipes import loop
-
-    seen: list[dict[str, torch.Tensor]] = []
-    one_step = loop._Run._step
-
-    def watched(run: Any, module: Any, plain: Any, *rest: Any) -> Any:
-        found = one_step(run, module, plain, *rest)
-        seen.append({name: value.detach().clone() for name, value in plain.named_parameters()})
-        return found
-
-    monkeypatch.setattr(loop._Run, "_step", watched)
-    more = (
-        "lame.warmup=0.5",
-        f"lame.warmup_learns={learns}",
-        "lame.warmup_contrastive=false",
-        "optimiser.method=adamw",
-    )
-    made = train("lame", configure(data, tmp_path / learns, *more))
-    before, warm, joint = seen[0], seen[1], seen[2]
-    moved = {name for name in before if not torch.equal(before[name], warm[name])}
-    table = next(name for name in before if "embed_tokens" in name and "decoder" not in name)
-    inner = {name for name in before if name.startswith("model.") and name != table}
-    vision = {name for name in inner if "visual" in name}
-    assert not moved & vision
-    assert {"decoder.projection.weight", table} <= moved
-    assert bool(moved & (inner - vision)) == (learns == "text")
-    rows = (before[table] != warm[table]).any(dim=1)
-    model: Any = load_checkpoint(made, device="cpu")
-    if learns == "bottleneck":
-        # Without the contrastive loss the embed token has no gradient either.
-        assert set(rows.nonzero()[:, 0].tolist()) == set(model._backbone.ids.think)
-    assert vision <= {name for name in before if not torch.equal(warm[name], joint[name])}
-
-
-@pytest.mark.parametrize("sees", ["query_and_reason", "reason_only"])
-def test_lame_embeds_from_what_it_says(data: Path, tmp_path: Path, sees: str) -> None:
-    more = (f"lame.embed_sees={sees}", "lame.projection=24", "optimiser.steps=1")
-    model: Any = load_checkpoint(train("lame", configure(data, tmp_path / sees, *more)), device="cpu")
-    [trace] = model.trace([model.prepare(samples()[0])])
-    on_query = trace.attention[:, :, -1, : trace.think.start].sum()
-    assert (on_query > 0) == (sees == "query_and_reason")
-
-
-@pytest.mark.parametrize(
-    ("setting", "sentence"),
-    [
-        ("model.think=0", "needs reason tokens"),
-        ('model.contexts=["query_and_latents"]', "sees the reason tokens alone"),
-        ("lame.warmup=1.0", "must be a share"),
-    ],
-)
-def test_lame_refuses_settings_that_do_not_go_together(data: Path, tmp_path: Path, setting: str, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
-        train("lame", configure(data, tmp_path / "run", setting))
-
-
-def test_a_damaged_decoder_is_one_sentence(finished: dict[str, Path], tmp_path: Path) -> None:
-    def spoil(name: str) -> Path:
-        return Path(shutil.copytree(finished["lame"], tmp_path / name))
-
-    gone, torn, other, wild = (spoil(name) for name in ("gone", "torn", "other", "wild"))
-    (gone / "decoder.safetensors").unlink()
-    (torn / "decoder.safetensors").write_bytes(b"no weights")
-    for folder, size in ((other, {"layers": 1}), (wild, {"layers": "two"})):
-        manifest = json.loads((folder / "thinkscope.json").read_text())
-        (folder / "thinkscope.json").write_text(json.dumps(manifest | {"decoder": size}))
-    sentences = {gone: "has no decoder", torn: "is damaged", other: "another decoder", wild: "no size of one"}
-    for folder, sentence in sentences.items():
-        with pytest.raises(BadCheckpoint, match=sentence) as told:
-            load_checkpoint(folder, device="cpu")
-        assert "\n" not in str(told.value)
 
 
 def test_a_tower_is_taken_from_another_run(finished: dict[str, Path], data: Path, tmp_path: Path) -> None:

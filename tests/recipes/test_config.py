@@ -1,5 +1,6 @@
 """Settings: the file, the overrides, and every way to get them wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,23 @@ def test_file_and_overrides(tmp_path: Path) -> None:
     assert config.loss == TrainConfig().loss
 
 
-@pytest.mark.parametrize("name", ["bundled", "demo"])
-def test_shipped_configurations_are_valid(name: str) -> None:
-    path = Path(__file__).parents[2] / "workbench/recipes/configs" / f"{name}.toml"
+CONFIGS = Path(__file__).parents[2] / "workbench/recipes/configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_configurations_are_valid(path: Path) -> None:
     assert read_config(path).optimiser.steps > 0
+
+
+@pytest.mark.parametrize("name", ["explicit-cot", "lame", "no-think"])
+def test_bundled_recipes_have_what_they_are_said_to_share(name: str) -> None:
+    """Sizes, data, perception, optimiser, and the steps of the three parts that tte-flash was trained in."""
+    first, other = read_config(CONFIGS / "bundled.toml"), read_config(CONFIGS / f"bundled-{name}.toml")
+    *_, last = [word for word in first.output.commands[-1].split() if word.startswith("optimiser.steps=")]
+    assert other.model == first.model
+    assert other.data == first.data
+    assert other.perception == first.perception
+    assert other.optimiser == replace(first.optimiser, steps=int(last.partition("=")[2]))
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,13 @@ def said(folder: Path) -> tuple[Any, str]:
     return trace, model.decode([trace], max_tokens=6)[0].text
 
 
+def scored(model: Any) -> np.ndarray:
+    """Log-probabilities of a text, token by token."""
+    [trace] = model.trace([model.prepare(Sample(id="a", text="What is at the centre?"))])
+    [score] = model.score([trace], ["one object. answer: small blue star."])
+    return np.array(score.log_probabilities)
+
+
 @pytest.mark.parametrize(
     ("extraction", "method"),
     [
@@ -89,6 +96,13 @@ def test_thoughts_are_frozen_to_the_last_bit_in_the_second_stage(
     read = 1 if extraction == "early_exit" else None
     np.testing.assert_array_equal(old.latents[:read], new.latents[:read])
     assert np.abs(old.embedding - new.embedding).max() > 1e-5
+    # The table is the head too: the embed token is a word among others there, and its logit takes part in every probability.
+    expected = scored(load_checkpoint(final.parent / "early", device="cpu", dtype="float32"))
+    assert 0 < np.abs(scored(model) - expected).max() < 0.01
+    backbone = model._backbone
+    with torch.no_grad():
+        backbone.family.head(backbone.model).weight[rows] = before[TABLE][rows]
+    np.testing.assert_array_equal(scored(model), expected)
     log = [json.loads(line) for line in (final.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert ["text" in line for line in log] == [True, True, False, False]
     assert ["contrastive" in line for line in log] == [False, False, True, True]
@@ -130,15 +144,24 @@ def test_two_sets_learn_apart_and_the_backbone_may_stay_as_it_is(data: Path, tmp
     assert np.linalg.norm(trace.embedding) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_contrastive_loss_alone_moves_no_think_token_with_a_stopped_gradient(data: Path, tmp_path: Path) -> None:
-    """Documents think too, so theirs is stopped as well."""
+@pytest.mark.parametrize("extraction", ["shared", "dual_adapter", "early_exit", "two_pass"])
+def test_the_contrastive_loss_alone_moves_no_think_token_with_a_stopped_gradient(
+    extraction: str, data: Path, tmp_path: Path
+) -> None:
+    """Documents think too, so theirs is stopped as well; and no set of adapters of think tokens moves."""
     for dependency, learns in (("joint", True), ("stop_gradient", False)):
-        more = ("loss.text=0", f"model.dependency={dependency}", "optimiser.weight_decay=0")
-        final = train(configure(data, tmp_path / dependency, *more))
-        before, after = weights(final.parent / "early")[TABLE], weights(final)[TABLE]
+        more = (f"model.extraction={extraction}", f"model.dependency={dependency}")
+        alone = ("loss.text=0", "optimiser.weight_decay=0")
+        final = train(configure(data, tmp_path / dependency, *alone, *more))
+        before, after = weights(final.parent / "early"), weights(final)
         model: Any = load_checkpoint(final, device="cpu", dtype="float32")
-        assert bool((before != after)[list(model._backbone.ids.think)].any()) == learns
-        assert (before != after)[list(model._backbone.ids.embed)].any()
+        rows = (before[TABLE] != after[TABLE]).any(dim=1)
+        assert bool(rows[list(model._backbone.ids.think)].any()) == learns
+        assert rows[list(model._backbone.ids.embed)].all()
+        sets = {role: {name for name in after if f".{role}." in name} for role in ("think", "embed")}
+        assert bool(sets["think"]) == bool(sets["embed"]) == (extraction == "dual_adapter")
+        assert bool(changed(before, after) & sets["think"]) == (learns and extraction == "dual_adapter")
+        assert bool(changed(before, after) & sets["embed"]) == (extraction == "dual_adapter")
 
 
 @pytest.mark.parametrize("extraction", ["early_exit", "two_pass"])

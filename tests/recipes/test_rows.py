@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from workbench.errors import BadInput
-from workbench.recipes.rows import read_training_rows
+from workbench.recipes.rows import TextPlace, read_training_rows, row_length, row_text
 
 GOOD: dict[str, Any] = {"query": "a", "reasoning": "b", "target": {"text": "c"}}
 SEEN: dict[str, Any] = {
@@ -42,6 +42,7 @@ def test_rows_are_read_up_to_a_limit_and_blank_lines_are_none(tmp_path: Path) ->
         ({**GOOD, "target": {}}, "has a target with neither text nor images"),
         ({**GOOD, "target": "c"}, "has a target that is no object"),
         ({**GOOD, "target": {"text": 3}}, "has a target whose 'text' is no string"),
+        ({**GOOD, "target": {"images": ["a.png"], "caption": 3}}, "has a target whose 'caption' is no string"),
         ({**GOOD, "negatives": "d"}, "'negatives' must be a list"),
         ({**GOOD, "negatives": ["d"]}, "has a negative that is no object"),
         ({**GOOD, "negatives": [{"text": ""}]}, "has a negative with neither text nor images"),
@@ -51,6 +52,36 @@ def test_rows_are_read_up_to_a_limit_and_blank_lines_are_none(tmp_path: Path) ->
 def test_a_bad_row_is_named(tmp_path: Path, row: Any, message: str) -> None:
     with pytest.raises(BadInput, match=f"^Row 3 of 'train.jsonl'.*{message}"):
         read_training_rows(write(tmp_path, GOOD, "", row))
+
+
+WORDLESS: dict[str, Any] = {"query": "a", "target": {"images": ["c.png"], "caption": "a ring"}}
+
+
+def test_reasoning_is_asked_for_only_where_it_is_learned(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD, WORDLESS, {**WORDLESS, "reasoning": None}, {**WORDLESS, "reasoning": "b"})
+    places: tuple[TextPlace, ...] = ("target_apart", "target_text_apart", "none")
+    for place in places:
+        rows = read_training_rows(path, text=place)
+        assert [row_length(row) for row in rows] == [2, 1, 1, 2]
+    with pytest.raises(BadInput, match=r"^Row 2 of 'train.jsonl' lacks reasoning; needed: images, query, reasoning"):
+        read_training_rows(path, text="reasoning_before")
+    with pytest.raises(BadInput, match=r"^Row 1 .* lacks target; needed: images, query, target\.$"):
+        read_training_rows(write(tmp_path, {"query": "a"}), text="none")
+    with pytest.raises(BadInput, match="'reasoning' is a JSON int"):
+        read_training_rows(write(tmp_path, {**WORDLESS, "reasoning": 3}), text="none")
+
+
+def test_what_a_recipe_writes_of_a_row() -> None:
+    row = {**WORDLESS, "reasoning": "b"}
+    places: dict[TextPlace, str] = {
+        "reasoning_after": "b",
+        "reasoning_before": "b",
+        "target_apart": "a ring",
+        "target_text_apart": "",
+        "none": "",
+    }
+    assert {place: row_text(row, place) for place in places} == places
+    assert row_text(GOOD, "target_text_apart") == "c"
 
 
 def change(**more: Any) -> dict[str, Any]:

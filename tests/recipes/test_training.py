@@ -1,6 +1,7 @@
 """Training end to end on a tiny model: it learns, it goes on after a stop as if there had been none, it starts from a backbone."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,12 @@ def test_perception_refuses_a_fixed_tower(data: Path, tmp_path: Path) -> None:
 def test_a_run_does_not_go_back(finished: Path, data: Path) -> None:
     with pytest.raises(BadInput, match="at step 8 already"):
         train(configure(data, finished.parent, "optimiser.steps=4", "perception.steps=2"), resume=True)
+
+
+def test_a_number_is_the_mean_of_those_who_have_it() -> None:
+    """An accuracy over nothing is none, and nor is what a batch without words or images does not report."""
+    from workbench.recipes.loop import _means
+
+    found = _means([{"loss": 1.0, "object": math.nan, "size": math.nan}, {"loss": 3.0, "object": 0.5}])
+    assert (found["loss"], found["object"]) == (2.0, 0.5)
+    assert math.isnan(found["size"])

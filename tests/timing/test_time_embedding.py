@@ -10,12 +10,18 @@ import torch
 from checkpoints import write_tiny
 
 from workbench.cli import main
+from workbench.cli.bench_embed import block_name
+from workbench.models import columns
+from workbench.models.backbone import Backbone
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.layout import explicit_cot
+from workbench.models.sequence import behind
 from workbench.models.spelling_out import write_and_embed
+from workbench.render.marked import read_page
 from workbench.render.speed import speed_block, speed_cells, speed_json, speed_sentences, speed_svg
 from workbench.timing import backbones
 from workbench.timing.embedding import LATENT_TURNS, EmbedTimes, Timing, quartiles, ratios, time_embedding
+from workbench.timing.machine import processor_name
 from workbench.types import Sample
 
 
@@ -51,6 +57,54 @@ def test_a_text_is_as_long_as_it_is_told_to_be(writer: Any) -> None:
     assert [len(text.ids) for text in between] == [4, 4]
 
 
+@pytest.mark.parametrize("n", [1, 5, 70])
+def test_writing_does_no_avoidable_work(writer: Any, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass for the query, one for each token, one to embed; keys and values of earlier tokens are never moved."""
+    backbone, prefixes = writer
+    widths: list[int] = []
+    run = Backbone.run
+
+    def counted(self: Backbone, inputs: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        widths.append(inputs.shape[1])
+        return run(self, inputs, *args, **options)
+
+    def moved(*_: Any) -> None:
+        raise AssertionError("the columns were copied")
+
+    monkeypatch.setattr(Backbone, "run", counted)
+    monkeypatch.setattr(columns, "_wider", moved)
+    write_and_embed(backbone, prefixes, max_tokens=n, min_tokens=n)
+    assert widths[1:] == [1] * n + [2]
+
+
+def test_rows_that_end_early_embed_as_alone(writer: Any) -> None:
+    """Texts of several lengths, of queries of several lengths, each as it comes out in a batch of its own."""
+    backbone, prefixes = writer
+    words = [int(prefix.ids[-2]) for prefix in prefixes]
+    several = [*prefixes, behind(prefixes[0], torch.tensor(words)), behind(prefixes[1], torch.tensor(words * 2))]
+    head = backbone.family.head(backbone.model)
+    bias, weight = head.bias.clone(), head.weight.clone()
+    try:
+        for seed in range(40):
+            drawn = torch.Generator().manual_seed(seed)
+            with torch.no_grad():
+                head.bias[backbone.ids.end] = 0.0
+                head.weight[backbone.ids.end] = torch.randn(head.weight.shape[1], generator=drawn)
+            together, embeddings = write_and_embed(backbone, several, max_tokens=12)
+            if len({len(text.ids) for text in together}) > 2:
+                break
+        else:
+            pytest.fail("no draw made texts of several lengths")
+        for prefix, text, embedding in zip(several, together, embeddings, strict=True):
+            [alone], own = write_and_embed(backbone, [prefix], max_tokens=12)
+            assert (alone.ids, alone.ended) == (text.ids, text.ended)
+            torch.testing.assert_close(own[0], embedding, atol=1e-5, rtol=0)
+    finally:
+        with torch.no_grad():
+            head.bias.copy_(bias)
+            head.weight.copy_(weight)
+
+
 def test_every_way_is_timed_in_every_round() -> None:
     said: list[float] = []
     times = time_embedding(
@@ -77,6 +131,7 @@ def test_every_way_is_timed_in_every_round() -> None:
     assert all(len(t.seconds) == (2 if t.written else 2 * LATENT_TURNS) for t in times.timings)
     assert all(second > 0 for t in times.timings for second in t.seconds)
     assert (times.visual, times.size) == (49, "bundled")
+    assert (times.kind, times.device) == ("cpu", processor_name())
     assert times.positions > times.visual
     assert said == sorted(said)
     assert said[-1] == 1.0
@@ -96,7 +151,7 @@ def test_it_times_on_a_gpu_in_bfloat16() -> None:
         progress=lambda done, message: None,
     )
     assert len(times.timings) == 4
-    assert times.device != "cpu"
+    assert (times.kind, times.device) == ("cuda", torch.cuda.get_device_name())
 
 
 def made() -> EmbedTimes:
@@ -110,7 +165,8 @@ def made() -> EmbedTimes:
         parameters=1000,
         positions=60,
         visual=49,
-        device="cpu",
+        kind="cpu",
+        device="Some CPU",
         dtype="float32",
         threads=1,
         torch="2",
@@ -136,10 +192,13 @@ def test_ratios_and_slopes_by_hand() -> None:
     assert claims["a further think token"]["value"] == pytest.approx(0.1)
     assert claims["a further written token"]["value"] == pytest.approx(10.0)
     assert any("4 (4 to 4) %" in sentence for sentence in speed_sentences(times))
+    assert "Batch 2: a further written token: 10 (10 to 15) ms per batch." in speed_sentences(times)
     first = speed_cells(times)[0]
     assert first == ("2", "no-think", "0", "0", "10", "10 to 15", "200", "1.000")
     text = speed_block(times, "thinkscope bench-embed")
-    assert text.startswith("`thinkscope bench-embed`. Size bundled: 0.0 million parameters, float32 on cpu, 1 thread, ")
+    assert text.startswith(
+        "`thinkscope bench-embed`. Size bundled: 0.0 million parameters, float32 on Some CPU, 1 thread, "
+    )
     assert text.count("\n| ") == 7
 
 
@@ -187,5 +246,23 @@ def test_the_command_prints_json_and_a_table(capsys: pytest.CaptureFixture[str],
     filled = page.read_text(encoding="utf-8")
     assert "| 1 | explicit-cot | 0 | 2 |" in filled
     assert "--size bundled --batches 1 --written 2 --think 0,2 --rounds 1 --threads " in filled
+    assert " --device cpu --dtype float32`. Size bundled: " in filled
+    assert "- Claim: " in filled
     assert main(words) == 0
     assert "explicit-cot at 2 written tokens over tte-flash at K = 2" in capsys.readouterr().out
+
+
+def test_what_was_asked_of_the_machine_is_in_the_command_again(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- bench-embed bundled:begin -->\n<!-- bench-embed bundled:end -->\n", encoding="utf-8")
+    words = ["--batches", "1", "--written", "2", "--think", "2", "--rounds", "1", "--device", "cpu"]
+    assert main(["bench-embed", *words, "--dtype", "bfloat16", "--page", str(page)]) == 0
+    assert " --device cpu --dtype bfloat16`. Size bundled: 2.6 million parameters, bfloat16 on " in page.read_text()
+
+
+def test_each_kind_of_device_has_its_block() -> None:
+    names = {(size, kind): block_name(size, kind) for size in ("bundled", "2b") for kind in ("cpu", "cuda")}
+    assert len(set(names.values())) == 4
+    assert names["2b", "cpu"] == "bench-embed 2b"
+    for name in names.values():
+        assert read_page(Path(__file__).parents[2] / "docs" / "bench-embed.md", name)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.ablation.cells import Cell
+from workbench.ablation.sessions import ran_at_once
 from workbench.data.shapes import ShapesConfig, write_shapes
+from workbench.embedder import Embedder, ReadsVocabulary
 from workbench.errors import BadInput
 from workbench.evaluation.shapes import ShapesReport, evaluate_shapes
 from workbench.models.checkpoint import load_checkpoint
@@ -26,6 +28,7 @@ from workbench.recipes.config import (
     TrainConfig,
 )
 from workbench.recipes.recipe import RECIPES
+from workbench.recipes.run_state import RunState
 from workbench.store import write_text_atomic
 
 Report = Callable[[str], None]
@@ -33,6 +36,8 @@ RESULT = "result.json"
 VALIDATION_ROWS = 192
 WORKERS = 1
 """Processes that prepare batches ahead; they change no number."""
+ROOM = 16
+"""Tokens that a decoded thought may be longer than the longest reasoning of the training rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +79,17 @@ class Result:
     """Held-out contrastive loss, nats."""
     n_test: int
     n_candidates: int
-    seconds: float
-    """Of training and evaluation, as far as they ran in the process that finished the run."""
+    seconds: float | None
+    """Of training and evaluation; None where a session of it did not keep its time."""
+    training_seconds: float | None = None
+    """Of all sessions together, without the steps that a stop made the run take again."""
+
+    @property
+    def thought_worth(self) -> float | None:
+        """Share of thoughts that are right, less that of the swapped thoughts: what the text does not get without its own."""
+        if self.thought_exact is None or self.swapped_thought_exact is None:
+            return None
+        return self.thought_exact - self.swapped_thought_exact
 
 
 def run_cells(
@@ -96,15 +110,26 @@ def run_cells(
 
 
 def read_results(out: Path) -> tuple[Scale, list[Result]]:
-    """What is finished in a folder, and at which scale. Raises BadInput where there is no ablation."""
+    """What is finished in a folder, and at which scale. Raises BadInput where there is no ablation.
+
+    Results of before tell the seconds of the process that finished the run; where that was not the whole run they are None.
+    """
     try:
         scale = Scale(**json.loads((out / "scale.json").read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise BadInput(f"'{out}' holds no ablation: there is no scale.json in it.") from error
     except (TypeError, ValueError) as error:
         raise BadInput(f"scale.json of '{out}' is not one that this version writes; choose another --out.") from error
-    files = sorted(out.glob(f"runs/*/*/{RESULT}"))
-    return scale, [Result(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    return scale, [_read_result(file, scale) for file in sorted(out.glob(f"runs/*/*/{RESULT}"))]
+
+
+def _read_result(file: Path, scale: Scale) -> Result:
+    values = json.loads(file.read_text(encoding="utf-8"))
+    result = Result(**values)
+    if "training_seconds" in values or result.seconds is None:
+        return result
+    whole = ran_at_once(file.with_name("log.jsonl"), result.seconds, steps=scale.steps, batch=scale.batch)
+    return result if whole else replace(result, seconds=None)
 
 
 def settings_of(cell: Cell, seed: int, scale: Scale, data: Path, tower: Path, folder: Path) -> TrainConfig:
@@ -151,12 +176,13 @@ def settings_of(cell: Cell, seed: int, scale: Scale, data: Path, tower: Path, fo
 def _run(
     cell: Cell, seed: int, scale: Scale, out: Path, data: Path, tower: Path, device: str | None, report: Report
 ) -> Result:
-    begun = time.monotonic()
     folder = _folder(out, cell, seed)
     config = settings_of(cell, seed, scale, data, tower, folder)
     checkpoint = RECIPES.get(cell.recipe)().train(config, resume=True, report=report)
+    trained = RunState(folder).seconds()
+    begun = time.monotonic()
     model = load_checkpoint(checkpoint, device=device)
-    found = evaluate_shapes(model, n=scale.test, max_tokens=48, world=scale.world)
+    found = evaluate_shapes(model, n=scale.test, max_tokens=_longest_text(model, data), world=scale.world)
     held_out = _validation(folder)
     return Result(
         cell=cell.name,
@@ -169,8 +195,18 @@ def _run(
         contrastive=held_out["contrastive"],
         n_test=scale.test,
         n_candidates=found.n_candidates,
-        seconds=time.monotonic() - begun,
+        seconds=None if trained is None else trained + time.monotonic() - begun,
+        training_seconds=trained,
     )
+
+
+def _longest_text(model: Embedder, data: Path) -> int:
+    """Tokens that a decoded thought may have, so that no right one is cut."""
+    if not isinstance(model, ReadsVocabulary):
+        return ROOM
+    rows = (data / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = {json.loads(row)["reasoning"] for row in rows}
+    return ROOM + max(len(model.text_ids(text)) for text in texts)
 
 
 def _share(found: ShapesReport, name: str) -> float | None:

@@ -1,33 +1,29 @@
-"""From finished runs to what can be said: mean and spread over seeds, and the difference to the base seed by seed."""
+"""From finished runs to what can be said: mean and range over seeds, and which cells are told apart from the base."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.ablation.cells import BASE, CONTROL, GROUPS, Cell, members
+from workbench.ablation.cells import BASE, CONTROL, GROUPS, Cell, Group, all_cells, members
 from workbench.ablation.running import Result
+from workbench.ablation.spread import LEAST, RULE, Spread, all_on_one_side, luck, side
 
 MEASURES: Mapping[str, tuple[str, bool]] = {
     "thought_exact": ("thought right", True),
     "answer_exact": ("answer right", True),
     "hit_at_1": ("Hit@1", True),
     "swapped_thought_exact": ("control: swapped thought", True),
+    "thought_worth": ("thought right less control", True),
     "text": ("text loss, nats per token", False),
     "contrastive": ("contrastive loss, nats", False),
 }
 """What is told of a run, in words, and whether more is better."""
-COMPARED = ("thought_exact", "hit_at_1", "text", "contrastive")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """A measure over seeds."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
+COMPARED = ("thought_worth", "hit_at_1", "text", "contrastive")
+"""Of what a thought tells only what the swapped one does not: a text that reads the query is often right without any thought."""
+LOSSES = ("text", "contrastive")
+HALF = "half the steps for each loss"
+"""What stands beside a sequential cell, which has less training than the base besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +35,15 @@ class Row:
     """Over the seeds that are finished; without those that are not defined for it."""
     differences: Mapping[str, Spread]
     """Cell minus base, seed by seed, over the seeds that both have finished. Of the base none."""
-    seconds: float
-    """Median of a run."""
+    base: Mapping[str, Spread]
+    """The base's own measures that this cell can be held against. Of the base none."""
+    seconds: float | None
+    """Median of the runs whose whole time is known."""
 
-    def stands_apart(self, name: str) -> int:
-        """1 or -1 where each of two seeds or more differs from the base in that direction, else 0.
-
-        Of cells that do not differ at all a quarter would do so by luck with three seeds.
-        """
-        found = self.differences.get(name)
-        if found is None or found.n < 2 or found.low * found.high <= 0:
-            return 0
-        return 1 if found.low > 0 else -1
+    def side(self, name: str) -> int | None:
+        """1 or -1 where the cell is told to lie above or below the base, else 0; None where seeds are lacking, or the measure."""
+        found, base = self.measures.get(name), self.base.get(name)
+        return None if found is None or base is None else side(found, base)
 
 
 def rows_of(results: Sequence[Result], cells: Sequence[Cell]) -> list[Row]:
@@ -59,87 +52,129 @@ def rows_of(results: Sequence[Result], cells: Sequence[Cell]) -> list[Row]:
     for result in results:
         of.setdefault(result.cell, {})[result.seed] = result
     base = of.get(BASE.name, {})
-    rows = []
-    for cell in cells:
-        runs = of.get(cell.name)
-        if not runs:
+    return [_row(cell, of[cell.name], base) for cell in cells if cell.name in of]
+
+
+def _row(cell: Cell, runs: Mapping[int, Result], base: Mapping[int, Result]) -> Row:
+    measures: dict[str, Spread] = {}
+    differences: dict[str, Spread] = {}
+    against: dict[str, Spread] = {}
+    for name in MEASURES:
+        values, others = _values(runs, name), _values(base, name)
+        if values:
+            measures[name] = Spread.of(list(values.values()))
+        if cell == BASE or not values or not others:
             continue
-        measures, differences = {}, {}
-        for name in MEASURES:
-            values = {seed: value for seed, run in runs.items() if (value := getattr(run, name)) is not None}
-            if values:
-                measures[name] = _spread(list(values.values()))
-            both = [
-                value - other
-                for seed, value in values.items()
-                if seed in base and (other := getattr(base[seed], name)) is not None
-            ]
-            if both and cell != BASE:
-                differences[name] = _spread(both)
-        rows.append(
-            Row(
-                cell=cell,
-                measures=measures,
-                differences=differences,
-                seconds=statistics.median(run.seconds for run in runs.values()),
-            )
-        )
-    return rows
+        against[name] = Spread.of(list(others.values()))
+        both = [value - others[seed] for seed, value in values.items() if seed in others]
+        if both:
+            differences[name] = Spread.of(both)
+    known = [run.seconds for run in runs.values() if run.seconds is not None]
+    return Row(
+        cell=cell,
+        measures=measures,
+        differences=differences,
+        base=against,
+        seconds=statistics.median(known) if known else None,
+    )
+
+
+def _values(runs: Mapping[int, Result], name: str) -> dict[int, float]:
+    return {seed: value for seed, run in runs.items() if (value := getattr(run, name)) is not None}
 
 
 def sentences(results: Sequence[Result]) -> list[str]:
-    """What the runs show, group by group: which cells differ from the base in every seed, and which do not."""
+    """What the runs show, group by group: which cells are told apart from the base, by which rule, and how far that goes."""
+    base = rows_of(results, (BASE,))
+    n_base = base[0].measures["hit_at_1"].n if base else 0
+    if n_base < LEAST:
+        seeds = f"{n_base} seed{'' if n_base == 1 else 's'}"
+        return [f"Nothing is called better or worse yet: the base has {seeds}, and it takes {LEAST}."]
     said = []
     for group in GROUPS:
-        rows = [row for row in rows_of(results, members(group)) if row.cell != BASE and row.differences]
-        if not rows:
-            continue
-        for name in COMPARED:
-            words, more = MEASURES[name]
-            apart = [row for row in rows if row.stands_apart(name)]
-            better = [row for row in apart if (row.stands_apart(name) > 0) == more]
-            worse = [row for row in apart if row not in better]
-            rest = len([row for row in rows if name in row.differences]) - len(apart)
+        rows = [row for row in rows_of(results, members(group)) if row.base]
+        said += [_sentence(group, name, rows) for name in COMPARED if rows]
+        if any(row.cell.dependency == "sequential" for row in rows):
             said.append(
-                f"{group.capitalize()}, {words}: better than the base in every seed: {_named(better, name)}; worse in every "
-                f"seed: {_named(worse, name)}; {rest} not told apart from it."
+                f"{group.capitalize()}, sequential cells: half of the steps are for the text and the others, with what is left "
+                "of the learning rate, for the contrastive loss; with shared and two_pass a single input row learns from it. "
+                "So their differences are of less training, too."
             )
-    said += _against_control(results)
+    return [*said, *_against_control(results), *_luck(results)]
+
+
+def _sentence(group: Group, name: str, rows: Sequence[Row]) -> str:
+    words, more = MEASURES[name]
+    better = [row for row in rows if row.side(name) == (1 if more else -1)]
+    worse = [row for row in rows if row.side(name) == (-1 if more else 1)]
+    lacking = len([row for row in rows if row.side(name) is None])
+    rest = len(rows) - len(better) - len(worse) - lacking
+    counted = f"{rest} not told apart from it" + (f"; {lacking} with fewer than {LEAST} seeds" if lacking else "")
+    said = f"{group.capitalize()}, {words}: better than the base: {_named(better, name)}; worse: {_named(worse, name)}; {counted}."
+    if group == "decoder context" and name == "text":
+        said += " A text that reads the query is easier to write: query-and-latents is measured so, both with the thoughts alone."
     return said
 
 
 def _against_control(results: Sequence[Result]) -> list[str]:
     control = rows_of(results, (CONTROL,))
-    if not control or "hit_at_1" not in control[0].differences:
+    if not control or not control[0].base:
         return []
-    found = control[0].differences["hit_at_1"]
-    verb = (
-        "less" if control[0].stands_apart("hit_at_1") < 0 else "more" if control[0].stands_apart("hit_at_1") > 0 else ""
-    )
-    what = f"in every seed {verb}" if verb else "not told apart"
+    verbs = {1: "higher", -1: "lower", 0: "not told apart", None: f"fewer than {LEAST} seeds"}
+    said = [
+        f"Without thinking (no-think), {MEASURES[name][0]} against the base: {verbs[control[0].side(name)]}, "
+        f"{difference(control[0], name)}."
+        for name in ("hit_at_1", "contrastive")
+    ]
+    if control[0].side("hit_at_1") in (0, 1):
+        said[0] += (
+            " Nothing shows that finding the document needs thinking here, so Hit@1 says little of how a cell thinks."
+        )
+    return said
+
+
+def comparisons(results: Sequence[Result]) -> list[float]:
+    """For each comparison of a cell with the base that has the seeds it takes: how often luck alone would tell a difference."""
+    rows = rows_of(results, all_cells())
+    made = [(row, name) for row in rows for name in COMPARED if row.side(name) is not None]
+    return [luck(row.measures[name].n, row.base[name].n) for row, name in made]
+
+
+def _luck(results: Sequence[Result]) -> list[str]:
+    found = comparisons(results)
+    if not found:
+        return []
     return [
-        f"Without thinking (no-think), Hit@1 against the base: {what}, {found.mean * 100:+.1f} points ({found.low * 100:+.1f} to "
-        f"{found.high * 100:+.1f})."
+        f"How far to trust this: a cell is called better or worse than the base where {RULE}. Were no cell any different, about "
+        f"{sum(found):.1f} of these {len(found)} comparisons would be called so by luck ({luck(LEAST, LEAST):.1%} of those of {LEAST} "
+        f"seeds with {LEAST}; that all seeds lie on one side would happen in {all_on_one_side(LEAST, LEAST):.0%})."
     ]
 
 
 def _named(rows: Sequence[Row], name: str) -> str:
     if not rows:
         return "none"
-    ordered = sorted(rows, key=lambda row: -abs(row.differences[name].mean))
-    return ", ".join(f"`{row.cell.name}` ({difference(row.differences[name], name)})" for row in ordered)
+    ordered = sorted(rows, key=lambda row: -abs(row.measures[name].mean - row.base[name].mean))
+    return ", ".join(f"`{row.cell.name}` ({_told(row, name)})" for row in ordered)
 
 
-def difference(found: Spread, name: str) -> str:
-    """A mean difference with its range over seeds: shares in points, losses as they are."""
-    if name in ("text", "contrastive"):
-        return f"{found.mean:+.3f}, {found.low:+.3f} to {found.high:+.3f}"
-    return f"{found.mean * 100:+.1f}, {found.low * 100:+.1f} to {found.high * 100:+.1f} points"
+def _told(row: Row, name: str) -> str:
+    said = difference(row, name)
+    return f"{said}; {HALF}" if row.cell.dependency == "sequential" else said
+
+
+def difference(row: Row, name: str) -> str:
+    """Mean less that of the base, and the ranges over seeds of both: shares in points and per cent, losses as they are."""
+    found, base = row.measures[name], row.base[name]
+    by = found.mean - base.mean
+    if name in LOSSES:
+        return f"{by:+.3f}: {found.low:.3f} to {found.high:.3f} against {base.low:.3f} to {base.high:.3f}"
+    return f"{by * 100:+.1f} points: {found.low:.1%} to {found.high:.1%} against {base.low:.1%} to {base.high:.1%}"
 
 
 def value(found: Spread, name: str) -> str:
     """A mean with its range over seeds."""
-    if name in ("text", "contrastive"):
+    if name in LOSSES:
         return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
     return f"{found.mean:.1%} ({found.low:.1%} to {found.high:.1%})"
 
@@ -159,11 +194,8 @@ def summary_json(results: Sequence[Result], cells: Sequence[Cell]) -> list[dict[
             "think_tokens": row.cell.think,
             "measures": {name: spread(found) for name, found in row.measures.items()},
             "minus_base": {name: spread(found) for name, found in row.differences.items()},
+            "told_apart": {name: row.side(name) for name in COMPARED if name in row.base},
             "median_seconds": row.seconds,
         }
         for row in rows_of(results, cells)
     ]
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(mean=statistics.fmean(values), low=min(values), high=max(values), n=len(values))

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     seeds = _seeds(args.seeds)
     from workbench.ablation.cells import all_cells, choose
     from workbench.ablation.running import Scale, read_results, run_cells
-    from workbench.ablation.summary import sentences, summary_json
+    from workbench.ablation.summary import comparisons, sentences, summary_json
     from workbench.render.ablation import BLOCK, HEAD, block, cells_text
     from workbench.render.marked import fill, read_page
     from workbench.store import write_text_atomic
@@ -74,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
     if args.page is not None and page is not None:
         write_text_atomic(args.page, fill(page, BLOCK, block(results, scale, f"thinkscope ablate --out {args.out}")))
     if args.json:
-        write_json({"scale": _values(scale), "cells": summary_json(results, all_cells()), "shows": sentences(results)})
+        made = comparisons(results)
+        told = {"scale": _values(scale), "cells": summary_json(results, all_cells()), "shows": sentences(results)}
+        write_json(told | {"comparisons": len(made), "by_luck": sum(made)})
         return 0
     write(table(cells_text(results, all_cells()), head=HEAD))
     write("\n" + "\n".join(sentences(results)))

@@ -57,7 +57,12 @@ def register(commands: Any) -> None:
     add_device(parser, further="; of 2b bfloat16")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="write a plot, of the largest batch size")
-    parser.add_argument("--page", metavar="FILE", type=Path, help="fill the block of this size on a Markdown page")
+    parser.add_argument(
+        "--page",
+        metavar="FILE",
+        type=Path,
+        help="fill the block of this size, and of this kind of device, on a Markdown page",
+    )
     parser.set_defaults(run=run)
 
 
@@ -76,10 +81,10 @@ def run(args: argparse.Namespace) -> int:
     from workbench.store import write_text_atomic
     from workbench.timing.embedding import LATENT_TURNS, time_embedding
 
-    block = f"bench-embed {args.size}"
-    page = None if args.page is None else read_page(args.page, block)
     large = args.size == "2b"
     device, dtype = choose_device(args.device, args.dtype or ("bfloat16" if large else None))
+    block = block_name(args.size, device.type)
+    page = None if args.page is None else read_page(args.page, block)
     slow = large and device.type == "cpu"
     before = torch.get_num_threads()
     if args.threads is not None:
@@ -101,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     if args.svg is not None:
         write_text_atomic(args.svg, speed_svg(times, max(timing.batch for timing in times.timings)))
     if args.page is not None and page is not None:
-        write_text_atomic(args.page, fill(page, block, speed_block(times, _again(args, times))))
+        write_text_atomic(args.page, fill(page, block, speed_block(times, _again(args, times, device))))
     if args.json:
         write_json(speed_json(times))
         return 0
@@ -113,7 +118,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _again(args: argparse.Namespace, times: Any) -> str:
+def block_name(size: str, kind: str) -> str:
+    """The block of a page that holds figures of a size on a kind of device: one kind never overwrites the other's."""
+    return f"bench-embed {size}" if kind == "cpu" else f"bench-embed {size} {kind}"
+
+
+def _again(args: argparse.Namespace, times: Any, device: Any) -> str:
     """The command that times the same, what it left to the machine spelt out."""
     lists = {
         "batches": {timing.batch for timing in times.timings},
@@ -121,7 +131,8 @@ def _again(args: argparse.Namespace, times: Any) -> str:
         "think": {timing.think for timing in times.timings},
     }
     asked = " ".join(f"--{name} {','.join(map(str, sorted(values)))}" for name, values in lists.items())
-    return f"thinkscope bench-embed --size {args.size} {asked} --rounds {args.rounds} --threads {times.threads}"
+    machine = f"--threads {times.threads} --device {device} --dtype {times.dtype}"
+    return f"thinkscope bench-embed --size {args.size} {asked} --rounds {args.rounds} {machine}"
 
 
 def _numbers(name: str, text: str | None) -> tuple[int, ...]:

@@ -50,7 +50,8 @@ class Behind:
     Args:
         held: of an earlier pass; columns from the first to `stop` are shown.
         stop: where what is shown ends.
-        without_gradient: columns that are shown as they are, whatever they were made from.
+        without_gradient: columns, of those that are held and then one's own, that are shown as they are, whatever they were made
+            from.
     """
 
     def __init__(self, held: Held, stop: int, *, without_gradient: slice = slice(0)) -> None:
@@ -63,11 +64,12 @@ class Behind:
         return self._joined(self._held.keys[layer], keys), self._joined(self._held.values[layer], values)
 
     def _joined(self, before: Tensor, own: Tensor) -> Tensor:
-        begin, end, _ = self._fixed.indices(self._stop)
+        joined = torch.cat([before[:, :, : self._stop], own], dim=2)
+        begin, end, _ = self._fixed.indices(joined.shape[2])
         if end <= begin:
-            return torch.cat([before[:, :, : self._stop], own], dim=2)
-        fixed = before[:, :, begin:end].detach()
-        return torch.cat([before[:, :, :begin], fixed, before[:, :, end : self._stop], own], dim=2)
+            return joined
+        fixed = joined[:, :, begin:end].detach()
+        return torch.cat([joined[:, :, :begin], fixed, joined[:, :, end:]], dim=2)
 
 
 def run_apart(
@@ -86,7 +88,7 @@ def run_apart(
         packed: the batch, with a text behind the embed tokens or without.
         inputs: its input embeddings.
         mask: who sees whom, as for one pass over the whole sequence.
-        fixed_thoughts: nothing that is made from the embed tokens has a gradient at a think token.
+        fixed_thoughts: nothing that is made from the embed tokens has a gradient at a think token, of either pass.
         told: whether the text is run at all.
     """
     layout, n = backbone.layout, packed.think.stop
@@ -115,7 +117,8 @@ def _embed(
         begin, n_own = packed.think.start, packed.think.stop - packed.think.start
         given = torch.cat([thoughts.to(inputs.dtype), given], dim=1)
     rows = slice(begin, packed.embed.stop)
-    past: Any = Behind(held, begin, without_gradient=packed.think if fixed and not n_own else slice(0))
+    # Think tokens stand at the same columns, whether they are held from the first pass or run in this one.
+    past: Any = Behind(held, begin, without_gradient=packed.think if fixed else slice(0))
     seen = mask[:, :, rows, : rows.stop]
     return backbone.run(
         given, packed.positions[:, :, rows], seen, past, think=slice(0, n_own), embed=slice(n_own, None)

@@ -1,7 +1,8 @@
 """A small language model that writes text from think tokens alone (LaME, arXiv 2606.13061).
 
 The think tokens' final states pass a projection and stand before the text as its only context: a bottleneck of fixed
-capacity. The paper's decoder is Qwen3-0.6B; here it is of the same class, of any size, with the backbone's tokenizer.
+capacity. The paper's decoder is Qwen3-0.6B; here it is of the same class, of any size, with the backbone's tokenizer, of random
+weights or of a given model's (`pretrained_decoder.py`).
 """
 
 import json
@@ -35,11 +36,16 @@ class DecoderSize:
     projection: int = 0
     """Width of a hidden layer in the projection, 0 for one linear map. LaME's configurations name a projection dimension
     that is neither the backbone's nor the decoder's width, so there is a layer of that width somewhere; where is not known."""
+    key_value_heads: int = 0
+    """0: as many as heads."""
+    head_width: int = 0
+    """0: width / heads."""
+    rope_theta: float = 10_000.0
 
 
 @final
 class LatentDecoder(nn.Module):
-    """Projection and language model. Trained from random weights."""
+    """Projection and language model, of random weights."""
 
     def __init__(self, size: DecoderSize, *, latent_width: int, vocabulary: int, seed: int = 0) -> None:
         super().__init__()
@@ -47,7 +53,7 @@ class LatentDecoder(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.projection = _projection(latent_width, size)
-            self.language: Any = Qwen3ForCausalLM(_config(size, vocabulary))
+            self.language: Any = Qwen3ForCausalLM(language_config(size, vocabulary))
             spread_weights(self)
 
     @property
@@ -151,14 +157,16 @@ def _projection(latent_width: int, size: DecoderSize) -> nn.Module:
     return nn.Sequential(nn.Linear(latent_width, size.projection), nn.GELU(), nn.Linear(size.projection, size.width))
 
 
-def _config(size: DecoderSize, vocabulary: int) -> Qwen3Config:
+def language_config(size: DecoderSize, vocabulary: int) -> Qwen3Config:
+    """The language model's settings, as transformers takes them."""
     return Qwen3Config(
         vocab_size=vocabulary,
         hidden_size=size.width,
         intermediate_size=size.mlp,
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
-        num_key_value_heads=size.heads,
-        head_dim=size.width // size.heads,
+        num_key_value_heads=size.key_value_heads or size.heads,
+        head_dim=size.head_width or size.width // size.heads,
+        rope_parameters={"rope_type": "default", "rope_theta": size.rope_theta},
         tie_word_embeddings=True,
     )

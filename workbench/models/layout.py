@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from workbench.errors import BadCheckpoint
 from workbench.models.attention_rules import Attends, Switch, check, check_context, check_switch, read_attends
 from workbench.types import Context
+from workbench.words import END, START
 
 Segment = Literal["query", "think", "reasoning", "embed"]
 Fill = Literal["learned"]
@@ -23,8 +24,9 @@ at a middle layer, `exit_layer`; the layers above serve the embedding alone. `tw
 inputs of a second pass, of which the embed tokens see them instead of the first one's."""
 Dependency = Literal["joint", "stop_gradient", "sequential"]
 """Of training. `joint`: both losses reach everything. `stop_gradient`: the contrastive loss reaches nothing that happens at a
-think token. `sequential`: first the text's loss alone, then the contrastive loss alone, and in that second stage no weight moves
-upon which a thought or its text depends."""
+think token, in either pass. `sequential`: first the text's loss alone, then the contrastive loss alone, and in that second stage
+no weight moves upon which a thought depends. The probabilities of its text then move only where the head shares its table with
+the inputs, and there only by the logits of the embed tokens, whose rows learn."""
 Pooling = Literal["last", "mean"]
 Decoder = Literal["backbone", "latent"]
 Tells = Literal["reasoning", "target"]
@@ -75,8 +77,8 @@ class Layout:
     think tokens' final states alone (LaME)."""
     tells: Tells = "reasoning"
     """What the text is trained to say: the reasoning, or the text of the retrieval target."""
-    decoder_start: str = "<|reason_start|>"
-    decoder_end: str = "<|reason_end|>"
+    decoder_start: str = START
+    decoder_end: str = END
 
     def __post_init__(self) -> None:
         if not self.embed_tokens:

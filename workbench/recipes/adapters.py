@@ -10,8 +10,6 @@ from torch import nn
 from workbench.errors import MissingExtra
 from workbench.models.backbone import Backbone
 
-TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-
 
 @final
 class Adapters:
@@ -29,10 +27,12 @@ class Adapters:
             return cls(None)
         try:
             from peft import LoraConfig, get_peft_model
+
+            from workbench.models.dual_adapter import TEXT_MATRICES
         except ImportError as error:
             raise MissingExtra("LoRA needs peft: pip install peft") from error
-        wrapped = get_peft_model(backbone.model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS))
-        return cls(wrapped, rows_alone(backbone))
+        settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TEXT_MATRICES)
+        return cls(get_peft_model(backbone.model, settings), rows_alone(backbone))
 
     @contextlib.contextmanager
     def merged(self, backbone: Backbone) -> Iterator[dict[str, torch.Tensor]]:

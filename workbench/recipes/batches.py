@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from jaxtyping import Int
@@ -21,12 +21,8 @@ from workbench.models.runs import runs
 from workbench.models.sequence import LayoutIds, Packed, pack, with_text
 from workbench.recipes.config import DataSettings
 from workbench.recipes.dense import IGNORE, DenseLabels, DenseTruth
-from workbench.recipes.rows import Row, document_key, target_key, target_text
+from workbench.recipes.rows import Row, TextPlace, document_key, row_text, target_key
 from workbench.types import Sample
-
-TextPlace = Literal["reasoning_after", "reasoning_before", "target_apart", "none"]
-"""What text a batch's rows carry, and where: the reasoning behind the embed tokens, or before them, or the target's text as
-labels alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,21 +129,19 @@ class Encoder:
         """The queries with their text where it belongs; its labels and parts."""
         match self.text:
             case "reasoning_after":
-                texts = [self.reasoning(row["reasoning"]) for row in rows]
+                texts = [self.reasoning(row_text(row, self.text)) for row in rows]
                 # The end token is only ever a label: nothing is predicted after it.
                 return pack(prefixes, self.ids, [text[:-1] for text in texts]), *self._labels(texts)
             case "reasoning_before":
-                texts = [self.reasoning(row["reasoning"]) for row in rows]
+                texts = [self.reasoning(row_text(row, self.text)) for row in rows]
                 longer = [with_text(prefix, text, self.ids) for prefix, text in zip(prefixes, texts, strict=True)]
                 # A text that was cut gets an end too, so that the embed token follows one; the end is then no label.
                 cut = torch.tensor([IGNORE])
                 said = [text if text[-1] == self.ids.end else torch.cat([text, cut]) for text in texts]
                 return pack(longer, self.ids), *self._labels(said, at_right=True)
-            case "target_apart":
-                said = [self.reasoning(text) if (text := target_text(row)) else _NO_TEXT for row in rows]
-                return pack(prefixes, self.ids), *self._labels(said)
-            case "none":
-                return pack(prefixes, self.ids), *self._labels([_NO_TEXT for _ in rows])
+            case "target_apart" | "target_text_apart" | "none":
+                words = [row_text(row, self.text) for row in rows]
+                return pack(prefixes, self.ids), *self._labels([self.reasoning(w) if w else _NO_TEXT for w in words])
 
     def _labels(self, texts: Sequence[Tensor], *, at_right: bool = False) -> tuple[Tensor, Tensor]:
         n_text = max(len(text) for text in texts)

@@ -87,7 +87,8 @@ class LossSettings:
 class LameSettings:
     """Of the recipe LaME (arXiv 2606.13061) alone.
 
-    Its abstract and model card say K reason tokens, a latent decoder, two stages; what they leave open is an option here.
+    Its abstract and model card say K reason tokens, a latent decoder, two stages; what they leave open is an option here, or
+    stands in docs/design.md (section 6) with the reason why it is none.
     """
 
     warmup: float = 0.1
@@ -103,6 +104,17 @@ class LameSettings:
     embed_sees: Literal["query_and_reason", "reason_only"] = "query_and_reason"
     """What the embed token gathers from. The first is plain causal attention, as in the backbone; with the second the
     embedding passes the bottleneck too."""
+    image_targets: Literal["caption", "none"] = "caption"
+    """What the decoder rebuilds of a target that is an image. The summary says that it rebuilds retrieval targets, not how an
+    image is one in words. `caption`: the row's own words for it, where it has some. `none`: nothing, so that targets in words
+    alone give this signal, and no words are asked for that a retrieval data set does not have."""
+    decoder_learns: Literal["both_stages", "stage_1"] = "both_stages"
+    """When the decoder and its projection learn. The card calls stage 2 "joint contrastive + decoder-supervised", which fits a
+    decoder that goes on learning and one that is fixed by then. With `stage_1` it is, and its loss still reaches the reason
+    tokens through it: they must stay readable to a reader that no longer adapts to them."""
+    decoder: str = ""
+    """Folder of a Qwen3 language model that the decoder begins as (the card: Qwen3-0.6B); a resumed run needs it again. Empty:
+    random weights of the sizes below, since the bundled data have a vocabulary of their own and none are downloaded."""
     decoder_layers: int = 2
     decoder_width: int = 128
     decoder_heads: int = 4
@@ -187,8 +199,8 @@ class TrainConfig:
 def read_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
     """Read a TOML file and apply `section.key=value` overrides.
 
-    Paths under `data`, and `perception.tower`, become absolute, taken from the file's folder. Raises BadInput or UnknownName naming the file, the
-    key and the value.
+    Paths under `data`, `perception.tower` and `lame.decoder` become absolute, taken from the file's folder. Raises BadInput or
+    UnknownName naming the file, the key and the value.
     """
     values: dict[str, dict[str, Any]] = {}
     if path is not None:
@@ -198,7 +210,7 @@ def read_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig
             raise BadInput(f"There is no configuration file '{path}'.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"'{path}' is not valid TOML: {error}.") from error
-        for section, key in (("data", "train"), ("data", "validation"), ("perception", "tower")):
+        for section, key in (("data", "train"), ("data", "validation"), ("perception", "tower"), ("lame", "decoder")):
             given = values.get(section, {}).get(key)
             if given:
                 values[section][key] = str((path.parent / given).resolve())

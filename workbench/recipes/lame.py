@@ -3,12 +3,13 @@
 Two weak signals on separate heads, so that the contrastive and the autoregressive objective share no readout: a latent
 decoder, a small language model behind a projection, rebuilds the text of the retrieval target from the reason tokens
 alone; and an embed token gathers for the contrastive loss. First the bottleneck warms up with the vision tower fixed, then
-everything learns together. Loss weights, lengths of the stages and sizes are not public; `LameSettings` holds what is open.
+everything learns together. Loss weights, lengths of the stages and sizes are not public; `LameSettings` holds what is open,
+docs/design.md (section 6) what is open and fixed here.
 
-A target that is an image is rebuilt by its caption; a row whose target has no words has no such signal.
+Rows need no `reasoning`. A row whose target has no words has no such signal; a step without any, and without another loss,
+moves nothing.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -20,6 +21,7 @@ from workbench.errors import BadInput
 from workbench.models.backbone import Backbone
 from workbench.models.latent_decoder import DecoderSize, LatentDecoder
 from workbench.models.layout import lame
+from workbench.models.pretrained_decoder import pretrained_decoder
 from workbench.models.sequence import visibility
 from workbench.recipes.batches import TrainBatch
 from workbench.recipes.config import TrainConfig
@@ -40,54 +42,62 @@ class LameStep(TrainingStep):
 
     def __init__(self, backbone: Backbone, config: TrainConfig, heads: PerceptionHeads | None) -> None:
         super().__init__(backbone, config, heads)
-        settings = config.lame
-        size = DecoderSize(
-            layers=settings.decoder_layers,
-            width=settings.decoder_width,
-            heads=settings.decoder_heads,
-            mlp=settings.decoder_mlp,
-            projection=settings.projection,
-        )
-        rows = len(backbone.family.token_embedding(backbone.model).weight)
-        seed = config.optimiser.seed
-        self.decoder = LatentDecoder(size, latent_width=backbone.width, vocabulary=rows, seed=seed)
-        self.settings = settings
-        self.warmup = warmup_steps(config)
-        self.warming = self.warmup > 0
+        self.decoder = _decoder(backbone, config)
+        self.settings = config.lame
+        self.first_stage = warmup_steps(config)
+        self.at = 0
+
+    @property
+    def _warming(self) -> bool:
+        """Whether this step is of stage 1."""
+        return self.training and self.at < self.first_stage
 
     def begin(self, step: int, /) -> None:
-        self.warming = step < self.warmup
+        self.at = step
 
     def forward(
         self, batch: TrainBatch, context: Context, limits: Tensor | None = None, fixed_vision: bool = False
     ) -> dict[str, Tensor]:
         """Return `loss`, its parts, and counts for metrics."""
         backbone, queries = self.backbone, batch.queries
+        fixed_vision = fixed_vision or self._warming
         mask = visibility(queries, backbone.layout, context, limits)
         visual = self.see(queries, fixed_vision)
         hidden = backbone.run(backbone.embed_tokens(queries, visual), queries.positions, mask)
         thoughts = hidden[:, queries.think]
         parts: dict[str, Tensor] = {}
         hits: dict[str, Tensor] = {}
-        if not (self.training and self.warming) or self.settings.warmup_contrastive:
+        if not self._warming or self.settings.warmup_contrastive:
             parts["contrastive"], hits["batch_hit_at_1"] = self.contrast(
                 backbone.pool(hidden[:, queries.embed]), batch, fixed_vision
             )
         said: dict[str, Tensor] = {}
-        if (batch.labels != IGNORE).any():
-            written = self.decoder(thoughts, self._given(batch.labels), _seen(limits, thoughts.shape[1]))
-            parts["text"], said = text_loss(written, batch.labels), told(written, batch.labels)
+        labels = self._words(batch.labels)
+        written = self.decoder(thoughts, self._given(labels), _seen(limits, thoughts.shape[1]))
+        text = text_loss(written, labels)
+        if labels is batch.labels:
+            parts["text"], said = text, told(written, labels)
             if self.weights["readout"]:
                 parts["readout"] = readout_loss(self.decoder.readings(thoughts), batch.labels, batch.parts)
         perceived = self.perceive(visual, batch)
         if perceived:
             parts["perception"] = perceived.pop("perception")
         return {
-            "loss": self.total(parts),
+            "loss": self.total(parts) if "text" in parts else self.total(parts) + 0 * text,
             **{name: value.detach() for name, value in (parts | perceived).items()},
             **said,
             **hits,
         }
+
+    def _words(self, labels: Int[Tensor, "batch text"]) -> Int[Tensor, "batch some"]:
+        """The labels; of a batch without words the end token in each row, of which nothing is to be learned.
+
+        Processes exchange gradients in the order in which these come. So each goes back through the decoder, with words or
+        without: if one left it out, its gradients of documents would meet another's of the decoder.
+        """
+        if (labels != IGNORE).any():
+            return labels
+        return labels.new_full((len(labels), 1), self.backbone.ids.end)
 
     def _given(self, labels: Int[Tensor, "batch text"]) -> Int[Tensor, "batch text"]:
         """What the decoder reads: the start token, then the text; padding behind it is read by nobody."""
@@ -102,14 +112,17 @@ class LameStep(TrainingStep):
     @property
     def tables(self) -> tuple[nn.Parameter, ...]:
         # While the bottleneck warms up only some rows learn, and decay would shrink the others.
-        return (self._table,) if self.warmup and self.settings.warmup_learns == "bottleneck" else ()
+        return (self._table,) if self.first_stage and self.settings.warmup_learns == "bottleneck" else ()
 
     @property
     def _table(self) -> nn.Parameter:
         return self.backbone.family.token_embedding(self.backbone.model).weight  # pyright: ignore[reportReturnType]
 
     def drop_gradients(self) -> None:
-        if not self.warming:
+        if not self._warming:
+            if self.settings.decoder_learns == "stage_1":
+                for weights in self.decoder.parameters():
+                    weights.grad = None
             return
         table, ids = self._table, self.backbone.ids
         everything = self.settings.warmup_learns == "text"
@@ -127,8 +140,24 @@ class LameStep(TrainingStep):
 
 
 def warmup_steps(config: TrainConfig) -> int:
-    """Steps of stage 1."""
-    return round(config.lame.warmup * config.optimiser.steps)
+    """Steps of stage 1. At least one step is left to stage 2, in which the embed token is sure to learn."""
+    steps = config.optimiser.steps
+    return max(0, min(round(config.lame.warmup * steps), steps - 1))
+
+
+def _decoder(backbone: Backbone, config: TrainConfig) -> LatentDecoder:
+    settings, seed = config.lame, config.optimiser.seed
+    if settings.decoder:
+        return pretrained_decoder(Path(settings.decoder), backbone, projection=settings.projection, seed=seed)
+    size = DecoderSize(
+        layers=settings.decoder_layers,
+        width=settings.decoder_width,
+        heads=settings.decoder_heads,
+        mlp=settings.decoder_mlp,
+        projection=settings.projection,
+    )
+    rows = len(backbone.family.token_embedding(backbone.model).weight)
+    return LatentDecoder(size, latent_width=backbone.width, vocabulary=rows, seed=seed)
 
 
 def _seen(limits: Int[Tensor, " batch"] | None, n_think: int) -> Bool[Tensor, "batch think"] | None:
@@ -158,8 +187,11 @@ class Lame(Recipe):
             raise BadInput(
                 f"lame.warmup is {config.lame.warmup}, but must be a share of the steps: 0 or more, below 1."
             )
-        fixed = max(config.model.freeze_vision_steps, warmup_steps(config))
-        config = replace(config, model=replace(config.model, freeze_vision_steps=fixed))
+        if config.lame.decoder_learns == "stage_1" and not warmup_steps(config):
+            raise BadInput(
+                "lame.decoder_learns is stage_1, but there is none; set lame.warmup above 0, or let the decoder learn in both."
+            )
         layout = lame(config.model.think, embed_sees_query=config.lame.embed_sees == "query_and_reason")
-        method = Method(name=self.name, layout=layout, text="target_apart", sections=("lame",), make_step=LameStep)
+        text = "target_apart" if config.lame.image_targets == "caption" else "target_text_apart"
+        method = Method(name=self.name, layout=layout, text=text, sections=("lame",), make_step=LameStep)
         return run_training(method, config, resume=resume, report=report)

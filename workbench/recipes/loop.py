@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
 
 from workbench.errors import BadInput
@@ -19,7 +20,7 @@ from workbench.models.creation import save_backbone
 from workbench.models.formats.native import write_manifest
 from workbench.models.layout import Layout
 from workbench.recipes.adapters import Adapters
-from workbench.recipes.batches import Encoder, RowOrder, TextPlace, TrainBatch, loader
+from workbench.recipes.batches import Encoder, RowOrder, TrainBatch, loader
 from workbench.recipes.config import TrainConfig
 from workbench.recipes.dense import DenseLabels
 from workbench.recipes.optimisers import make_optimisers
@@ -27,14 +28,13 @@ from workbench.recipes.parting import attach_dual
 from workbench.recipes.perception import PerceptionHeads, adopt, keep_tower, warm_up
 from workbench.recipes.processes import join_processes
 from workbench.recipes.recipe import Report
-from workbench.recipes.rows import Row, read_training_rows
+from workbench.recipes.rows import REASONED, Row, TextPlace, read_training_rows, row_length, row_text
 from workbench.recipes.run_state import RunState
 from workbench.recipes.setup import make_backbone
 from workbench.recipes.step import TrainingStep
 from workbench.types import Context
 
 _NO_TEXT: tuple[Context, ...] = ("latents_only",)
-PERCEIVED = ("perception", "object", "size", "colour", "shape", "region")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ class Method:
     name: str
     layout: Layout
     text: TextPlace
+    """What of a row it learns to write, and so what a row must have."""
     sections: tuple[str, ...] = ()
     """Sections of the settings that only this recipe has."""
     make_step: Callable[[Backbone, TrainConfig, PerceptionHeads | None], TrainingStep]
@@ -65,8 +66,9 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
     _check_parting(method, config)
     say: Report = report if accelerator.is_main_process else lambda _: None
     perceives = bool(config.perception.steps or config.perception.weight)
-    rows = read_training_rows(Path(config.data.train), perceived=perceives)
-    backbone = make_backbone(config, rows, method.layout).to_device(accelerator.device)
+    rows = read_training_rows(Path(config.data.train), perceived=perceives, text=method.text)
+    _check_words(method, config, rows)
+    backbone = make_backbone(config, rows, method.layout, method.text).to_device(accelerator.device)
     n_layers = len(backbone.family.layers(backbone.model))
     if method.layout.exit_layer >= n_layers:
         raise BadInput(
@@ -94,9 +96,7 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
     )
     module = method.make_step(backbone, config, heads).to(accelerator.device)
     if resumed:
-        start = state.load_weights(module)
-        if start > config.optimiser.steps:
-            raise BadInput(f"The run in '{folder}' is at step {start} already; optimiser.steps must be at least that.")
+        start = _go_on(state, module, config, say)
     else:
         start = 0
         if heads is not None and config.perception.steps:
@@ -118,6 +118,40 @@ def _check_parting(method: Method, config: TrainConfig) -> None:
             f"The recipe {method.name} has shared weights trained jointly; model.extraction={asked[0]} and "
             f"model.dependency={asked[1]} are built for tte-flash."
         )
+
+
+def _check_words(method: Method, config: TrainConfig, rows: Sequence[Row]) -> None:
+    """Refuse data in which there is nothing to write for a recipe that writes the targets."""
+    apart = method.text not in (*REASONED, "none")
+    if apart and config.loss.text and not any(row_text(row, method.text) for row in rows):
+        raise BadInput(
+            f"No target in '{Path(config.data.train).name}' has words that {method.name} could write: a 'text', or for an image "
+            "a 'caption' where lame.image_targets is caption."
+        )
+
+
+def _go_on(state: RunState, module: TrainingStep, config: TrainConfig, say: Report) -> int:
+    """Load the weights of a run that has begun; its first stage ends where it was to end then. Returns the step they are from."""
+    start, steps = state.load_weights(module), config.optimiser.steps
+    if start > steps:
+        raise BadInput(
+            f"The run in '{state.folder}' is at step {start} already; optimiser.steps must be at least that."
+        )
+    begun, asked = state.first_stage(), module.first_stage
+    if begun is None or begun == asked:
+        return start
+    if not begun or not asked:
+        raise BadInput(
+            f"The run in '{state.folder}' began with a first stage of {begun} steps, and these settings give it {asked}; resume "
+            "it with the model.dependency and lame.warmup that it began with (0 steps: joint, and a warm-up of 0)."
+        )
+    if begun >= steps:
+        raise BadInput(
+            f"The first stage of the run in '{state.folder}' takes {begun} steps; optimiser.steps must be more than that."
+        )
+    module.first_stage = begun
+    say(f"The first stage has {begun} steps, as when the run began; with these settings it would have {asked}.")
+    return start
 
 
 class _Run:
@@ -151,10 +185,11 @@ class _Run:
         optimisers = make_optimisers(
             self.backbone, plain, settings, (*self.adapters.tables, *plain.tables), plain.towers
         )
+        spent = self.state.seconds() if start else 0.0
         if start:
             self.state.load_optimisers(optimisers, plain)
         else:
-            self._save(0, plain, optimisers)
+            self._save(0, plain, optimisers, 0.0)
         module, *optimisers = self.accelerator.prepare(plain, *optimisers)
         order = self._order(rows, start)
         held_out = self._held_out()
@@ -173,7 +208,8 @@ class _Run:
             if done == round(settings.steps * self.config.output.early_at):
                 self._export("early", done, plain)
             if done % self.config.output.save_every == 0 or done == settings.steps:
-                self._save(done, plain, optimisers)
+                # Time of steps that a stop makes a run take again is in no state.
+                self._save(done, plain, optimisers, None if spent is None else spent + time.monotonic() - begun)
         return self._export("checkpoint", settings.steps, plain)
 
     def _step(
@@ -201,14 +237,15 @@ class _Run:
         values = module(batch.to(self.accelerator.device), contexts[step % len(contexts)], limits, fixed)
         self.accelerator.backward(values["loss"])
         plain.drop_gradients()
-        norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.clip)
+        norm = float(self.accelerator.clip_grad_norm_(module.parameters(), settings.clip) or 0.0)
         if not math.isfinite(values["loss"].item()):
             raise BadInput(
                 f"The loss became {values['loss'].item()} at step {step + 1}; lower optimiser.learning_rate."
             )
-        for optimiser in optimisers:
+        # A batch without anything to learn moves nothing, neither by decay nor by what the optimiser remembers.
+        for optimiser in optimisers if norm else ():
             optimiser.step()
-        return {**{name: value.item() for name, value in values.items()}, "gradient": float(norm or 0.0), "rate": rate}
+        return {**{name: value.item() for name, value in values.items()}, "gradient": norm, "rate": rate}
 
     def _limits(self, batch: int, draw: torch.Generator) -> torch.Tensor | None:
         share, n_think = self.config.loss.truncation, self.backbone.layout.n_think
@@ -221,7 +258,7 @@ class _Run:
     def _order(self, rows: Sequence[Row], start: int) -> RowOrder:
         settings = self.config.optimiser
         return RowOrder(
-            [len(row["query"]) + len(row["reasoning"]) for row in rows],
+            [row_length(row) for row in rows],
             batch=settings.batch,
             seed=settings.seed,
             start=start,
@@ -235,7 +272,9 @@ class _Run:
         if not path:
             return []
         perceived = self.encoder.dense is not None
-        rows = read_training_rows(Path(path), limit=self.config.data.validation_rows, perceived=perceived)
+        rows = read_training_rows(
+            Path(path), limit=self.config.data.validation_rows, perceived=perceived, text=self.method.text
+        )
         encoder = Encoder(
             self.encoder.processor,
             self.encoder.ids,
@@ -251,15 +290,12 @@ class _Run:
 
     def _validate(self, module: nn.Module, held_out: Sequence[TrainBatch], done: int) -> None:
         module.eval()
-        found: dict[str, list[float]] = {}
+        found: list[dict[str, float]] = []
         with torch.no_grad():
             for batch in held_out:
                 values = module(batch.to(self.accelerator.device), (self.backbone.layout.contexts or _NO_TEXT)[0])
-                for name, value in values.items():
-                    found.setdefault(name, []).append(value.item())
-        # An accuracy over nothing is no number, and says nothing of the other batches.
-        known = {name: [value for value in values if math.isfinite(value)] for name, values in found.items()}
-        totals = {name: statistics.fmean(values) for name, values in known.items() if values}
+                found.append({name: value.item() for name, value in values.items()})
+        totals = {name: value for name, value in _means(found).items() if math.isfinite(value)}
         module.train()
         if not self.accelerator.is_main_process:
             return
@@ -270,10 +306,7 @@ class _Run:
         self.say(f"validation {done} {shown}")
 
     def _log(self, done: int, own: dict[str, float], rate: float, begun: float, start: int) -> None:
-        # A process without images in its batch reports no perception, so only what all have is averaged.
-        names = [name for name in own if name not in PERCEIVED]
-        mean = self.accelerator.reduce(torch.tensor([own[n] for n in names], device=self.accelerator.device), "mean")
-        values = own | dict(zip(names, torch.as_tensor(mean).tolist(), strict=True))
+        values = _means(gather_object([own]))
         if not self.accelerator.is_main_process:
             return
         steps = self.config.optimiser.steps
@@ -286,9 +319,10 @@ class _Run:
         )
         self.say(f"step {done}/{steps} {parts} {rate:.0f} samples/s {left / 60:.0f} min left")
 
-    def _save(self, done: int, module: nn.Module, optimisers: Sequence[Any]) -> None:
+    def _save(self, done: int, module: TrainingStep, optimisers: Sequence[Any], seconds: float | None) -> None:
         if self.accelerator.is_main_process:
-            self.state.save(done, module, optimisers, self.config.to_json())
+            told = self.config.to_json()
+            self.state.save(done, module, optimisers, told, seconds=seconds, first_stage=module.first_stage)
         self.accelerator.wait_for_everyone()
 
     def _export(self, name: str, done: int, module: TrainingStep) -> Path:
@@ -298,26 +332,41 @@ class _Run:
             with self.adapters.merged(self.backbone) as weights, self.state.replacing(target) as folder:
                 save_backbone(self.backbone, folder, weights=weights, dtype=dtype)
                 further = module.save_further(folder, dtype)
-                write_manifest(folder, self.backbone, {**further, **self._about(done)})
+                write_manifest(folder, self.backbone, {**further, **self._about(done, module)})
             self.say(f"wrote {target}")
         self.accelerator.wait_for_everyone()
         return target
 
-    def _about(self, done: int) -> dict[str, Any]:
+    def _about(self, done: int, module: TrainingStep) -> dict[str, Any]:
         config = json.loads(json.dumps(self.config.to_json()))
         # What is of this machine alone is left out.
         data = {key: value for key, value in config["data"].items() if key not in ("train", "validation")}
         config["perception"].pop("tower")
+        config["lame"]["decoder"] = Path(config["lame"]["decoder"]).name
         sections = ("model", "loss", *self.method.sections, "optimiser", "perception")
+        # Of a run that was made longer on its way, the settings would tell another length.
+        stages = {"first_stage": module.first_stage} if module.first_stage else {}
         return {
             "title": self.config.output.title or self.method.name,
             "recipe": self.method.name,
             "step": done,
             "steps": self.config.optimiser.steps,
+            **stages,
             "knows": self.config.output.knows,
             "commands": list(self.config.output.commands),
             "config": {"data": data} | {key: config[key] for key in sections},
         }
+
+
+def _means(reported: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each number over those that have it; NaN where none does.
+
+    A batch without images has no perception, one without words no text, and an accuracy over nothing is no number: none of
+    them says anything of the other batches, or of the other processes.
+    """
+    names = dict.fromkeys(name for values in reported for name in values)
+    known = {name: [v for values in reported if math.isfinite(v := values.get(name, math.nan))] for name in names}
+    return {name: statistics.fmean(values) if values else math.nan for name, values in known.items()}
 
 
 def _recompute(model: Any) -> None:

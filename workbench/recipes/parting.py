@@ -72,7 +72,7 @@ def _named(layout: Layout) -> str:
 
 
 def first_stage(config: TrainConfig) -> int:
-    """Steps in which the text's loss alone is trained; 0 where both are trained together."""
+    """Steps in which the text's loss alone is trained, of a run that begins; 0 where both are trained together."""
     if config.model.dependency != "sequential":
         return 0
     steps = config.optimiser.steps
@@ -80,10 +80,11 @@ def first_stage(config: TrainConfig) -> int:
 
 
 def embedding_only(backbone: Backbone) -> set[int]:
-    """Ids of the weights upon which no thought and no text of it depends: what `sequential` trains in its second stage.
+    """Ids of the weights upon which no thought and no text of it depends.
 
-    With `dual_adapter` the embed tokens' set, with `early_exit` the layers above the exit; with `shared` and `two_pass` none, so
-    that of the whole model the embed tokens' own input rows learn alone.
+    Beside the embed tokens' rows they are what `sequential` trains in its second stage. With `dual_adapter` the embed tokens'
+    set, with `early_exit` the layers above the exit; with `shared` and `two_pass` none, so that of the whole model those rows
+    learn alone.
     """
     layout, model = backbone.layout, backbone.model
     if layout.extraction == "dual_adapter":
@@ -97,7 +98,11 @@ def embedding_only(backbone: Backbone) -> set[int]:
 
 
 def freeze_thoughts(backbone: Backbone, weights: nn.Module) -> None:
-    """Drop the gradients of everything that a thought or its text depends on, between gradient and update."""
+    """Drop the gradients of everything that a thought depends on, between gradient and update.
+
+    The embed tokens' rows keep theirs. No thought and no text reads them as inputs; but in a head that shares the table they
+    are words like others, whose logits take part in every probability of the text.
+    """
     learns = embedding_only(backbone)
     table = backbone.family.token_embedding(backbone.model).weight
     for parameter in weights.parameters():

@@ -1,26 +1,34 @@
-"""The rows of a training JSONL: read, checked, and which documents in them are the same."""
+"""The rows of a training JSONL: read, checked, what of them is written, and which documents in them are the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from workbench.errors import BadInput
 from workbench.jsonl import JsonRow, read_jsonl
 
 Row = Mapping[str, Any]
+TextPlace = Literal["reasoning_after", "reasoning_before", "target_apart", "target_text_apart", "none"]
+"""What text of a row is learned, and where it stands: the reasoning behind the embed tokens, or before them; the words of the
+target as labels alone, an image told by its caption (`target_apart`) or by nothing (`target_text_apart`)."""
+REASONED: tuple[TextPlace, ...] = ("reasoning_after", "reasoning_before")
 
 
-def read_training_rows(path: Path, *, limit: int | None = None, perceived: bool = False) -> list[Row]:
+def read_training_rows(
+    path: Path, *, limit: int | None = None, perceived: bool = False, text: TextPlace = "reasoning_after"
+) -> list[Row]:
     """Read and check a training JSONL. Raises BadInput naming file, row number and what is missing or wrong.
 
-    `perceived` also asks of every row with images what the perception loss needs: `scene` and `objects`.
+    Rows need a `reasoning` only where it is learned (`text`). `perceived` also asks of every row with images what the
+    perception loss needs: `scene` and `objects`.
     """
     if not path.is_file():
         raise BadInput(f"There is no training data at '{path}'. `thinkscope shapes --out DIR --n N` makes some.")
     rows: list[Row] = []
-    for row in islice(read_jsonl(path, expected="images, query, reasoning and target"), limit):
-        _check(row)
+    needed = ("query", "reasoning", "target") if text in REASONED else ("query", "target")
+    for row in islice(read_jsonl(path, expected=f"images, {', '.join(needed[:-1])} and {needed[-1]}"), limit):
+        _check(row, needed)
         if perceived and row.values.get("images"):
             _check_objects(row)
         rows.append(row.values)
@@ -52,13 +60,32 @@ def target_text(row: Row) -> str:
     return target.get("text") or target.get("caption") or (named[2] if not named[0] else "")
 
 
-def _check(row: JsonRow) -> None:
+def row_text(row: Row, place: TextPlace) -> str:
+    """What is learned to be written of a row; empty where it has no such words."""
+    match place:
+        case "reasoning_after" | "reasoning_before":
+            return row["reasoning"]
+        case "target_apart":
+            return target_text(row)
+        case "target_text_apart":
+            return row["target"].get("text") or ""
+        case "none":
+            return ""
+
+
+def row_length(row: Row) -> int:
+    """Letters of query and reasoning, by which rows of like length come into one batch."""
+    return len(row["query"]) + len(row.get("reasoning") or "")
+
+
+def _check(row: JsonRow, needed: Sequence[str]) -> None:
     values, where = row.values, row.where
-    if lacking := [key for key in ("query", "reasoning", "target") if key not in values]:
-        raise BadInput(f"{where} lacks {', '.join(lacking)}; needed: images, query, reasoning, target.")
+    if lacking := [key for key in needed if key not in values]:
+        raise BadInput(f"{where} lacks {', '.join(lacking)}; needed: images, {', '.join(needed)}.")
     for key in ("query", "reasoning"):
-        if not isinstance(values[key], str):
-            raise BadInput(f"{where}: '{key}' is a JSON {type(values[key]).__name__}; expected a string.")
+        given = values.get(key, "")
+        if not isinstance(given, str) and (key in needed or given is not None):
+            raise BadInput(f"{where}: '{key}' is a JSON {type(given).__name__}; expected a string.")
     if not isinstance(values.get("target_id") or "", str):
         raise BadInput(f"{where}: 'target_id' must be a string.")
     if not isinstance(values.get("negatives") or [], list):
@@ -69,6 +96,8 @@ def _check(row: JsonRow) -> None:
             raise BadInput(f"{where} has a {name} that is no object; expected one with 'text' and 'images'.")
         if not isinstance(document.get("text") or "", str):
             raise BadInput(f"{where} has a {name} whose 'text' is no string.")
+        if not isinstance(document.get("caption") or "", str):
+            raise BadInput(f"{where} has a {name} whose 'caption' is no string.")
         _check_images(where, document)
         if not (document.get("text") or document.get("images")):
             raise BadInput(f"{where} has a {name} with neither text nor images.")

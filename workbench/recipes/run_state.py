@@ -27,8 +27,26 @@ class RunState:
         """Whether there is a state to go on from."""
         return (self._state / "state.json").is_file()
 
-    def save(self, step: int, module: nn.Module, optimisers: Sequence[Any], config: dict[str, Any]) -> None:
-        """Write weights, optimiser moments and step."""
+    def save(
+        self,
+        step: int,
+        module: nn.Module,
+        optimisers: Sequence[Any],
+        config: dict[str, Any],
+        *,
+        seconds: float | None = None,
+        first_stage: int = 0,
+    ) -> None:
+        """Write weights, optimiser moments and step.
+
+        Args:
+            step: steps that are done.
+            module: what is trained.
+            optimisers: what trains it.
+            config: the settings, for people.
+            seconds: what all steps up to this one took; None where it is not known.
+            first_stage: steps of the first of two stages; 0 where there is one.
+        """
         with self.replacing(self._state) as folder:
             save_file(
                 {name: value.contiguous() for name, value in _weights(module).items()}, folder / "model.safetensors"
@@ -40,7 +58,8 @@ class RunState:
                 for key, value in optimiser.state.get(parameter, {}).items()
             }
             save_file(moments, folder / "optimiser.safetensors")
-            (folder / "state.json").write_text(json.dumps({"step": step, "config": config}, indent=2), encoding="utf-8")
+            held = {"step": step, "seconds": seconds, "first_stage": first_stage, "config": config}
+            (folder / "state.json").write_text(json.dumps(held, indent=2), encoding="utf-8")
 
     def load_weights(self, module: nn.Module) -> int:
         """Load the weights into the module and return the step they are from."""
@@ -54,6 +73,14 @@ class RunState:
             for name, value in mine.items():
                 value.copy_(weights[name])
         return int(json.loads((self._state / "state.json").read_text(encoding="utf-8"))["step"])
+
+    def seconds(self) -> float | None:
+        """What the steps up to the state took, all sessions together; None where one of them did not keep it."""
+        return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("seconds")
+
+    def first_stage(self) -> int | None:
+        """Steps of the first of two stages, as the run began with them; None of a state from before they were kept."""
+        return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("first_stage")
 
     def load_optimisers(self, optimisers: Sequence[Any], module: nn.Module) -> None:
         """Load what the optimisers had gathered. Raises BadInput when it is of another optimiser."""

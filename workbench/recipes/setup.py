@@ -6,16 +6,18 @@ from workbench.models.backbone import Backbone
 from workbench.models.creation import SmallSize, give_layout, load_base, small_backbone, small_tokenizer
 from workbench.models.layout import Layout
 from workbench.recipes.config import ModelSettings, TrainConfig
-from workbench.recipes.rows import Row
+from workbench.recipes.rows import Row, TextPlace, row_text
 
 
-def make_backbone(config: TrainConfig, rows: Sequence[Row], layout: Layout) -> Backbone:
-    """Load or make the model of `config` and add the layout's tokens."""
+def make_backbone(config: TrainConfig, rows: Sequence[Row], layout: Layout, text: TextPlace) -> Backbone:
+    """Load or make the model of `config` and add the layout's tokens. A new tokenizer learns the words of `rows`."""
     settings = config.model
     if settings.backbone:
         model, processor = load_base(settings.backbone)
     else:
-        model, processor = small_backbone(_size(settings), small_tokenizer(_texts(rows)), seed=config.optimiser.seed)
+        model, processor = small_backbone(
+            _size(settings), small_tokenizer(_texts(rows, text)), seed=config.optimiser.seed
+        )
     return give_layout(model, processor, layout, seed=config.optimiser.seed)
 
 
@@ -32,8 +34,16 @@ def _size(settings: ModelSettings) -> SmallSize:
     )
 
 
-def _texts(rows: Sequence[Row], limit: int = 20_000) -> Iterator[str]:
+def _texts(rows: Sequence[Row], text: TextPlace, limit: int = 20_000) -> Iterator[str]:
+    """What the tokenizer learns its words from.
+
+    Rows with reasoning give it whether the recipe writes it or not, so that recipes that are compared on them share one
+    tokenizer and one set of first weights. Rows without give what the recipe writes or finds.
+    """
     for row in rows[:limit]:
         yield row["query"]
-        yield row["reasoning"]
-        yield row["target"].get("text") or ""
+        if isinstance(reasoning := row.get("reasoning"), str):
+            yield reasoning
+            yield row["target"].get("text") or ""
+        else:
+            yield row_text(row, text) or row["target"].get("text") or ""

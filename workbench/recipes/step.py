@@ -37,6 +37,9 @@ class TrainingStep(nn.Module, abc.ABC):
         self.weights["perception"] = config.perception.weight
         self.temperature = config.loss.temperature
         self.heads = heads
+        self.first_stage = 0
+        """Steps of the first of two stages, 0 where there is one. A run that goes on keeps those that it began with, however
+        long it is made."""
 
     @abc.abstractmethod
     def forward(

@@ -20,7 +20,7 @@ def cells_text(results: Sequence[Result], cells: Sequence[Cell]) -> list[tuple[s
 def _texts(row: Row) -> tuple[str, ...]:
     shown = [value(row.measures[name], name) if name in row.measures else "-" for name in MEASURES]
     seeds = row.measures["hit_at_1"].n
-    return row.cell.name, *shown, str(seeds), f"{row.seconds:.0f}"
+    return row.cell.name, *shown, str(seeds), "-" if row.seconds is None else f"{row.seconds:.0f}"
 
 
 def block(results: Sequence[Result], scale: Scale, command: str) -> str:

@@ -4,9 +4,11 @@ import html
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from workbench.render.svg import PALETTE
+from workbench.timing.claims import THINK, judge, token_costs
 from workbench.timing.embedding import EmbedTimes, quartiles, ratios
 
 HEAD = (
@@ -19,8 +21,6 @@ HEAD = (
     "samples/s",
     "times no-think",
 )
-THINK = 8
-"""The number of think tokens that ratios are told for, where it was timed."""
 _WIDTH, _HEIGHT = 640, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 14, 44
 
@@ -54,6 +54,7 @@ def speed_json(times: EmbedTimes) -> dict[str, Any]:
         "parameters": times.parameters,
         "query": {"positions": times.positions, "visual_tokens": times.visual},
         "machine": {
+            "kind": times.kind,
             "device": times.device,
             "dtype": times.dtype,
             "threads": times.threads,
@@ -74,18 +75,29 @@ def speed_json(times: EmbedTimes) -> dict[str, Any]:
             for timing in times.timings
         ],
         "claims": [claim for batch in _batches(times) for claim in _claims(times, batch)],
+        "verdicts": [asdict(verdict) for verdict in judge(times)],
     }
 
 
 def speed_sentences(times: EmbedTimes) -> list[str]:
-    """What the figures say, batch by batch."""
+    """What the figures say, batch by batch, and how each claim fares."""
     said = []
     for batch in _batches(times):
         for claim in _claims(times, batch):
             low, high = claim["quartiles"]
             value = f"{claim['value']:.3g} ({low:.3g} to {high:.3g})"
             said.append(f"Batch {batch}: {claim['claim']}: {value} {claim['units']}.".replace(" .", "."))
-    return said
+    return [*said, *_verdicts(times)]
+
+
+def _verdicts(times: EmbedTimes) -> list[str]:
+    """One sentence for each claim, over all batch sizes."""
+    words = {True: "met", False: "not met", None: "not measured"}
+    found: dict[str, list[str]] = {}
+    for verdict in judge(times):
+        said = f"{words[verdict.met]} at batch {verdict.batch} ({verdict.figure})"
+        found.setdefault(verdict.claim, []).append(said)
+    return [f"Claim: {claim}: {'; '.join(said)}." for claim, said in found.items()]
 
 
 def _claims(times: EmbedTimes, batch: int) -> list[dict[str, Any]]:
@@ -120,17 +132,10 @@ def _claims(times: EmbedTimes, batch: int) -> list[dict[str, Any]]:
             )
     by_think = sorted(latent, key=lambda t: t.think)
     if len(by_think) > 1:
-        add("a further think token", _slopes([(t.think, t.seconds) for t in by_think]), "ms")
+        add("a further think token", token_costs(by_think), "ms per batch")
     if len(written) > 1:
-        add("a further written token", _slopes([(t.written, t.seconds) for t in written]), "ms")
+        add("a further written token", token_costs(written), "ms per batch")
     return claims
-
-
-def _slopes(points: Sequence[tuple[int, Sequence[float]]]) -> list[float]:
-    """Milliseconds of a batch for each further token, by least squares, turn by turn."""
-    xs = [float(x) for x, _ in points]
-    turns = min(len(seconds) for _, seconds in points)
-    return [statistics.linear_regression(xs, [s[turn] * 1e3 for _, s in points]).slope for turn in range(turns)]
 
 
 def speed_svg(times: EmbedTimes, batch: int) -> str:

@@ -6,7 +6,6 @@ taken within rounds. The written baseline is batched, keeps keys and values in c
 probabilities that nobody asked for, and feeds its embed token to the same cache; it writes exactly as many tokens as it is told.
 """
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from workbench.models.layout import Layout, explicit_cot, lame, no_think, tte_fl
 from workbench.models.one_pass import OnePassEmbedder
 from workbench.models.spelling_out import write_and_embed
 from workbench.timing.backbones import Size, facts, make_random, queries, with_layout
+from workbench.timing.machine import processor_name
 
 Progress = Callable[[float, str], None]
 """Takes the share that is done, and what is being done."""
@@ -62,7 +62,10 @@ class EmbedTimes:
     """Of a query without think and embed tokens, its visual tokens included."""
     visual: int
     """Visual tokens among them."""
+    kind: str
+    """Of device, as torch names it: cpu, cuda ..."""
     device: str
+    """Its model, as it names itself."""
     dtype: str
     threads: int
     torch: str
@@ -136,7 +139,8 @@ def time_embedding(
         parameters=sum(weights.numel() for weights in backbone.model.parameters()),
         positions=len(first.ids),
         visual=int((first.ids == backbone.ids.image).sum()),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        kind=device.type,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
         dtype=str(dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
