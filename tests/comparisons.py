@@ -30,6 +30,7 @@ class WordModel(PlantedModel):
         refuses: texts that it cannot read.
         fails_at: number of the trace, counted from 1, at which memory runs out.
         noise: length of random vectors added to its thoughts' states, so that spaces differ.
+        noise_of: name of the model whose random vectors they are; empty for its own.
         looks: first word of a question -> the patch that it looks at; (0, 1) for the others.
     """
 
@@ -42,11 +43,13 @@ class WordModel(PlantedModel):
         refuses: Collection[str] = (),
         fails_at: int = 0,
         noise: float = 0.0,
+        noise_of: str = "",
         looks: dict[str, tuple[int, int]] | None = None,
     ) -> None:
         self.info = replace(PlantedModel.info, name=name, provenance=replace(PROVENANCE, checkpoint=name))
         self.swaps, self.finer, self.refuses = swaps or {}, finer, refuses
         self.fails_at, self.noise, self.looks = fails_at, noise, looks or {}
+        self.noise_of = noise_of or name
         self.traced = 0
         self.error: Exception = MemoryError()
 
@@ -73,7 +76,7 @@ class WordModel(PlantedModel):
     def _noisy(self, trace: Trace) -> Trace:
         if not self.noise:
             return trace
-        seed = [ord(letter) for letter in trace.sample.text + self.info.name]
+        seed = [ord(letter) for letter in trace.sample.text + self.noise_of]
         drawn = np.random.default_rng(seed).normal(size=trace.latents.shape).astype(np.float32)
         return replace(trace, latents=trace.latents + self.noise * drawn)
 
@@ -105,7 +108,8 @@ def write_data(folder: Path, queries: Sequence[str] = QUERIES, *, images: bool =
 def write_checkpoint(folder: Path) -> Path:
     """A folder that passes for a checkpoint until somebody loads it; differs by its name."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    for name in ("config.json", "thinkscope.json"):
+        (folder / name).write_text("{}")
     (folder / "model.safetensors").write_bytes(folder.name.encode())
     return folder
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from workbench import images
-from workbench.errors import BadInput
+from workbench.errors import BadInput, Unreadable
 from workbench.images import notes, open_image, refer
 from workbench.types import ImageRef
 
@@ -206,6 +206,25 @@ def test_a_heavy_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: 
 def test_a_path_that_cannot_be_read_is_told(path: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         refer(path)
+
+
+def test_a_file_that_may_be_back_is_told_from_one_that_is_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(Image.fromarray(CORNERS)))
+    ref = refer(path)
+    path.unlink()
+    with pytest.raises(Unreadable, match="There is no file"):
+        open_image(ref)
+    path.write_bytes(encode(noise()))
+    with pytest.raises(Unreadable, match="has changed on disk"):
+        open_image(ref)
+    # What the system says of a path without looking, as of one on a share that does not answer.
+    with pytest.raises(Unreadable, match=r"cannot be read: .*File name too long"):
+        refer(tmp_path / f"{'a' * 300}.png")
+    path.write_bytes(b"text")
+    with pytest.raises(BadInput) as told:
+        refer(path)
+    assert not isinstance(told.value, Unreadable)
 
 
 def test_a_file_that_changed_after_the_check_is_refused(tmp_path: Path) -> None:

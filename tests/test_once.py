@@ -22,6 +22,28 @@ def test_the_least_recently_used_is_forgotten() -> None:
     assert len(once) == 2
 
 
+def test_room_is_made_before_a_result_is_begun() -> None:
+    """What is being made counts in: of two models that are kept, one has gone when a third is loaded."""
+    once: Once[int] = Once(max_entries=2)
+    once.get("a", lambda: 1)
+    once.get("b", lambda: 2)
+    seen: list[int] = []
+    once.get("c", lambda: seen.append(sum(once.peek(key) is not None for key in "ab")) or 3)
+    assert seen == [1]
+    assert (once.peek("b"), once.peek("c")) == (2, 3)
+
+
+def test_what_is_forgotten_is_made_anew() -> None:
+    once: Once[int] = Once(max_entries=2)
+    made = iter((1, 2, 3))
+    assert once.get("a", lambda: next(made)) == 1
+    once.forget("b")
+    once.forget("a")
+    assert once.peek("a") is None
+    assert once.get("a", lambda: once.forget("a") or next(made)) == 2
+    assert once.peek("a") == 2  # one that is being made is left alone
+
+
 def test_weight_is_bounded_but_one_heavy_result_is_kept() -> None:
     once: Once[int] = Once(max_entries=10, max_bytes=100, weigh=lambda value: value)
     for size in (40, 50, 60):

@@ -305,21 +305,6 @@ def test_two_threads_that_ask_for_the_same_thing_compute_it_once(session: Sessio
     assert fake.traced == ["one"]
 
 
-def test_a_model_is_loaded_when_no_other_runs(tiny_checkpoint: Path) -> None:
-    session, loaded = Session(device="cpu"), threading.Event()
-
-    def load() -> None:
-        session.model(str(tiny_checkpoint))
-        loaded.set()
-
-    thread = threading.Thread(target=load)
-    with session.occupied():
-        thread.start()
-        assert not loaded.wait(0.3)
-    thread.join(timeout=60)
-    assert loaded.is_set()
-
-
 def test_a_failure_is_not_remembered(session: Session, fake: Fake) -> None:
     sample = make_sample([], "too long")
     for _ in range(2):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import scipy.spatial
+import scipy.spatial.distance
 import scipy.stats
 import sklearn.neighbors
 
@@ -74,7 +75,9 @@ def test_a_shuffled_cka_is_that_of_shuffled_samples() -> None:
     a, b = cloud(12, 5), cloud(12, 3, seed=1)
     orders = np.stack([np.random.default_rng(seed).permutation(12) for seed in range(4)])
     found = stats_spaces.shuffled_cka(stats_spaces.u_centred(a), stats_spaces.u_centred(b), orders)
-    np.testing.assert_allclose(found, [debiased(a, b[order]) for order in orders], atol=1e-12)
+    np.testing.assert_allclose(found, [debiased(a, b[order]) for order in orders], atol=1e-7)
+    same = stats_spaces.u_centred(np.ones((12, 3)))
+    assert stats_spaces.shuffled_cka(stats_spaces.u_centred(a), same, orders).tolist() == [0] * 4
 
 
 def test_a_null_holds_its_level_and_finds_what_is_there() -> None:
@@ -95,6 +98,32 @@ def test_a_null_holds_its_level_and_finds_what_is_there() -> None:
 def test_a_p_value_counts_the_observation_in() -> None:
     assert stats_spaces.permutation_p(2.0, np.array([0.0, 1.0, 3.0])) == 0.5
     assert stats_spaces.permutation_p(9.0, np.array([0.0, 1.0, 3.0])) == 0.25
+
+
+def test_a_shuffle_that_changes_nothing_is_a_tie_whatever_the_last_bits() -> None:
+    third = sum([0.1] * 3) / 3  # above 0.1 by its last bit
+    assert third > 0.1
+    assert stats_spaces.permutation_p(third, np.array([0.1, 0.1])) == 1
+    assert stats_spaces.permutation_p(0.5 + 1e-4, np.array([0.5, 0.5])) == pytest.approx(1 / 3)
+    # Of real figures: orders that leave the samples where they are.
+    a, b = cloud(60, 5), cloud(60, 5, seed=1)
+    still = np.broadcast_to(np.arange(60), (20, 60))
+    one, other = stats_spaces.unit_neighbours(a, 10), stats_spaces.unit_neighbours(b, 10)
+    for k in range(1, 11):
+        observed = float(stats.overlap(one[:, :k], other[:, :k]).mean())
+        null = stats_spaces.shuffled_overlap(one[:, :k], other[:, :k], still)
+        assert stats_spaces.permutation_p(observed, null) == 1
+    kernels = stats_spaces.u_centred(a), stats_spaces.u_centred(b)
+    null = stats_spaces.shuffled_cka(*kernels, still)
+    assert stats_spaces.permutation_p(stats_spaces.debiased_cka(*kernels), null) == 1
+
+
+def test_centred_points_keep_distances_in_few_dimensions() -> None:
+    for a in (cloud(9, 40), cloud(40, 9)):
+        points = stats_spaces.centred_points(a + 7)
+        assert points.shape == (len(a), 9)
+        np.testing.assert_allclose(scipy.spatial.distance.pdist(points), scipy.spatial.distance.pdist(a))
+        np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("n", "dim", "other"), [(20, 4, 4), (8, 30, 30), (8, 30, 3), (40, 5, 2)])

@@ -118,8 +118,10 @@ class Likeness:
     overlap: Estimate
     """Share of a sample's nearest neighbours (by cosine) that are the same in both spaces."""
     overlap_chance: float
+    """k / (n - 1); where likeness chose the pair, the mean over shuffled samples that are matched anew."""
     overlap_p: float
-    """Of a permutation test; so is `cka_p`. Not corrected for the number of rows."""
+    """Of a permutation test; so is `cka_p`. Where likeness chose the pair, each shuffle is matched anew, for CKA and residual
+    too. Not corrected for the number of rows."""
     cka: float
     """Debiased linear CKA."""
     cka_chance: float
@@ -164,6 +166,10 @@ class Look:
     """Spearman's correlation of both shares of attention on the patches (mean over layers and heads), -1 to 1."""
     chance: float | None
     """The same with the other's map of another image that is cut alike; None where there is no second one."""
+    chance_n: int
+    """Samples that `chance` and `p` are of: those whose image is cut like another one."""
+    chance_agreement: float | None
+    """Mean agreement of these samples alone, which is what `chance` and `p` are to be held against."""
     p: float | None
     """Of a permutation test within images that are cut alike. Not corrected for the number of rows."""
 
@@ -185,7 +191,7 @@ class Change:
     """Place of the right document among the candidates, 1 the best."""
     rank_other: int | None
     words: float | None
-    """Share of the words of both thoughts that the other has not, 0 to 1."""
+    """Share of the words of both thoughts that the other has not, 0 to 1; None unless both write the same kind of text."""
     neighbours: float | None
     """Share of its nearest neighbours among the embeddings that changed, 0 to 1."""
 
@@ -211,12 +217,16 @@ class PairComparison:
     looks: tuple[Look, ...]
     """Of matched think tokens, then of the embed tokens; empty where no image is cut into the same patches by both."""
     likeness: tuple[Likeness, ...]
+    by_depth: tuple[Likeness, ...]
+    """Of thoughts at every layer of the reference and the layer of like depth of the other: averaged, then each matched pair.
+    Empty where thoughts are not compared."""
     layers: Grid | None
     """Mean of the think tokens' states, layer by layer."""
     steps: Grid | None
     """Single think tokens at the last layer."""
     depths: Grid | None
-    """Matched think tokens (columns) at each layer of the reference (rows) and the layer of like depth of the other."""
+    """Matched think tokens (columns) at each layer of the reference (rows) and the layer of like depth of the other: the
+    figures of `by_depth` as a table, with their mean chance."""
     matches: tuple[Match, ...]
     matched: Literal["likeness", "position"]
     """How think tokens were matched: by position where there are equally many, or too few samples to tell; else so that the
@@ -265,6 +275,9 @@ class Comparison:
     grouped_by: str
     """Column of the data by whose values `PairComparison.groups` are told; empty where there is none."""
     pairs: tuple[PairComparison, ...]
+    refused: tuple[Refused, ...] = ()
+    """Checkpoints, by name, that were asked for and could not be compared with the reference: one that could not be read is not
+    among `sides`, one that has no sample in common with it is, without a pair."""
     samples: tuple[ComparedSample, ...]
     notes: tuple[str, ...]
     seconds: float
@@ -349,7 +362,7 @@ class SampleView:
     sample: int
     images: tuple[ImageRef, ...]
     diff: tuple[WordPiece, ...]
-    """Empty unless both wrote."""
+    """Empty unless both wrote, and the same kind of text."""
     cards: tuple[Card, ...]
     grids: tuple[tuple[PatchGrid, ...], tuple[PatchGrid, ...]]
     maps: tuple[Float[np.ndarray, "rows cells"], Float[np.ndarray, "other_rows other_cells"]]

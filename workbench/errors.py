@@ -16,6 +16,10 @@ class BadInput(WorkbenchError):
     """An image, a text, a file or an option that cannot be used as given."""
 
 
+class Unreadable(BadInput):
+    """A file that cannot be read at the moment: it has gone or has changed, or its disk does not answer. That may pass."""
+
+
 class BadCheckpoint(WorkbenchError):
     """A checkpoint folder that is missing, incomplete, foreign or unsafe to load."""
 

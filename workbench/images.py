@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, Unreadable
 from workbench.types import ImageRef
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -94,7 +94,7 @@ def open_image(ref: ImageRef) -> Image.Image:
     """Decode to RGB, 8 bits: first frame, EXIF turn applied once, transparency laid on white, 16 bits scaled down.
 
     Raises:
-        BadInput: when the file has gone or has changed since it was checked.
+        Unreadable: when the file has gone or has changed since it was checked.
     """
     with _opened(_bytes_of(ref), ref.name) as image:
         try:
@@ -149,16 +149,16 @@ def _quietly() -> Iterator[None]:
 def _read(path: Path, name: str) -> bytes:
     if str(path).startswith(("http:/", "https:/")):
         raise BadInput(f"'{path}' is a web address; save the image to a file first.")
-    if path.is_dir():
-        raise BadInput(f"'{name}' is a folder, not an image file.")
     try:
+        if path.is_dir():
+            raise BadInput(f"'{name}' is a folder, not an image file.")
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(_too_heavy(name, path.stat().st_size))
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise BadInput(f"There is no file '{path}'; check the path of the image.") from error
+        raise Unreadable(f"There is no file '{path}'; check the path of the image.") from error
     except (OSError, ValueError) as error:
-        raise BadInput(f"'{name}' cannot be read: {error}.") from error
+        raise Unreadable(f"'{name}' cannot be read: {error}.") from error
 
 
 def _bytes_of(ref: ImageRef) -> bytes:
@@ -167,7 +167,7 @@ def _bytes_of(ref: ImageRef) -> bytes:
     assert ref.path is not None
     data = _read(ref.path, ref.name)
     if hashlib.sha256(data).hexdigest() != ref.sha256:
-        raise BadInput(f"'{ref.name}' has changed on disk since it was checked; give it again.")
+        raise Unreadable(f"'{ref.name}' has changed on disk since it was checked; give it again.")
     return data
 
 

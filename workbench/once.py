@@ -15,7 +15,7 @@ class Once(Generic[V]):
     """Results by key; the least recently used is forgotten first. Safe to share between threads.
 
     Args:
-        max_entries: how many results are kept.
+        max_entries: how many results are kept, one that is being made counted in: room for it is made before it is begun.
         max_bytes: how much they may weigh together, by `weigh`; one result alone may weigh more. None is no limit.
         weigh: bytes of one result.
     """
@@ -40,6 +40,7 @@ class Once(Generic[V]):
             mine = future is None
             if future is None:
                 future = self._futures[key] = Future()
+                self._forget(spare=0)
             else:
                 self._futures.move_to_end(key)
         if not mine:
@@ -52,7 +53,8 @@ class Once(Generic[V]):
             future.set_exception(error)
             raise
         future.set_result(value)
-        self._forget()
+        with self._lock:
+            self._forget(spare=1)
         return value
 
     def peek(self, key: Hashable) -> V | None:
@@ -64,15 +66,22 @@ class Once(Generic[V]):
             self._futures.move_to_end(key)
         return future.result()
 
+    def forget(self, key: Hashable) -> None:
+        """Make the result of `key` anew the next time; one that is being made is left alone."""
+        with self._lock:
+            future = self._futures.get(key)
+            if future is not None and future.done():
+                del self._futures[key]
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._futures)
 
-    def _forget(self) -> None:
-        with self._lock:
-            done = [key for key, future in self._futures.items() if future.done()]
-            while len(done) > 1 and (len(done) > self._max_entries or self._is_heavy(done)):
-                del self._futures[done.pop(0)]
+    def _forget(self, *, spare: int) -> None:
+        """Keep within the bounds, but keep as many results whatever they are. To be called with the lock."""
+        done = [key for key, future in self._futures.items() if future.done()]
+        while len(done) > spare and (len(self._futures) > self._max_entries or self._is_heavy(done)):
+            del self._futures[done.pop(0)]
 
     def _is_heavy(self, keys: list[Hashable]) -> bool:
         if self._max_bytes is None or self._weigh is None:

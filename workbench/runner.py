@@ -85,9 +85,10 @@ class Session:
 
         def load() -> Embedder:
             # Here and not above: it brings torch, which a session that waits for its first click need not.
-            from workbench.models.checkpoint import load_checkpoint
+            from workbench.models.checkpoint import let_go, load_checkpoint
 
             with self._busy:
+                let_go()
                 return load_checkpoint(path, device=self._device, dtype=self._dtype)
 
         return self._models.get(_fingerprint(path), load)

@@ -11,6 +11,8 @@ from workbench.stats import nearest_neighbours
 
 LEAST = 4
 """Samples below which an unbiased HSIC is not defined."""
+_TIE = 1e-6
+"""Figures of at most 1 that differ by less are the same: sums in another order, and in single precision, end in other bits."""
 
 
 def unit_neighbours(vectors: Float[np.ndarray, "n dim"], k: int) -> Int[np.ndarray, "n k"]:
@@ -51,9 +53,14 @@ def debiased_cka(a: Float[np.ndarray, "n n"], b: Float[np.ndarray, "n n"]) -> fl
 def shuffled_cka(
     a: Float[np.ndarray, "n n"], b: Float[np.ndarray, "n n"], orders: Int[np.ndarray, "m n"]
 ) -> Float[np.ndarray, " m"]:
-    """`debiased_cka` with the samples of b in other orders: what it reads when nothing joins the two."""
-    # Centring does not care for the order, so the centred matrix itself is shuffled.
-    return np.array([debiased_cka(a, b[np.ix_(order, order)]) for order in orders])
+    """`debiased_cka` with the samples of b in other orders: what it reads when nothing joins the two; right to about 1e-7."""
+    lengths = [float(np.sqrt((one * one).sum())) for one in (a, b)]
+    if not min(lengths) > 0:
+        return np.zeros(len(orders))
+    # Centring and length do not care for the order, so the centred matrix itself is shuffled; in single precision it fits
+    # the processor's cache, which makes it ten times as fast at 500 samples.
+    one, other = ((x / length).astype(np.float32) for x, length in zip((a, b), lengths, strict=True))
+    return np.array([np.vdot(one, other.take(order, axis=0).take(order, axis=1)) for order in orders], np.float64)
 
 
 def shuffled_overlap(
@@ -72,8 +79,19 @@ def shuffled_overlap(
 
 
 def permutation_p(observed: float, null: Float[np.ndarray, " m"]) -> float:
-    """Share of the null, the observation counted in, that is at least as large: never 0, at least 1 / (m + 1)."""
-    return float((1 + (null >= observed).sum()) / (1 + len(null)))
+    """Share of the null, the observation counted in, that is at least as large: never 0, at least 1 / (m + 1).
+
+    For figures of at most 1. What falls short by rounding alone counts as equal.
+    """
+    return float((1 + (null >= observed - _TIE).sum()) / (1 + len(null)))
+
+
+def centred_points(vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dims"]:
+    """The rows about their mean, in at most n dimensions: distances and angles stay, so a wide space is cheap to turn."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    if centred.shape[1] <= len(centred):
+        return centred
+    return np.asarray(np.linalg.qr(centred.T, mode="r")).T
 
 
 def procrustes_residual(a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n other"]) -> float:
@@ -83,11 +101,9 @@ def procrustes_residual(a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n o
     dimensions of zeros). 1 where either space has no spread. With as many dimensions as samples noise fits well: read it
     only beside the same figure of shuffled samples.
     """
-    one, other = (space.astype(np.float64) - space.mean(axis=0, dtype=np.float64) for space in (a, b))
+    one, other = centred_points(a), centred_points(b)
     size = (one**2).sum() * (other**2).sum()
     if not size > 0:
         return 1.0
-    # A wide space has equal singular values as its rows' coordinates among themselves, which are n x n.
-    one, other = (np.linalg.qr(x.T, mode="r").T if x.shape[1] > len(x) else x for x in (one, other))
     weights = np.linalg.svd(one.T @ other, compute_uv=False)
     return float(np.clip(1 - weights.sum() ** 2 / size, 0, 1))

@@ -7,7 +7,8 @@ import pytest
 
 from workbench.cli._arguments import UsageError
 from workbench.cli._main import make_parser
-from workbench.cli._options import REPORTS, check_out
+from workbench.cli._options import REPORTS, check_out, write_out, writing
+from workbench.errors import BadInput
 
 
 def told(flag: str) -> dict[str, set[str]]:
@@ -46,3 +47,22 @@ def test_a_report_ends_in_what_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(UsageError, match="which is a folder; name a file"):
         check_out(tmp_path / "folder.html", REPORTS)
+
+
+@pytest.mark.parametrize("name", ["file/report.html", "file/new/report.html", f"{'a' * 300}.html"])
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"but it cannot be written: .+\. Name another file"):
+        check_out(tmp_path / name, REPORTS)
+    check_out(tmp_path / "new" / "newer" / "report.html", REPORTS)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_cannot_be_written_after_all_is_told(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(BadInput, match=r"report\.html' cannot be written: Is a directory\. Free some space"):
+        write_out(tmp_path / "report.html", "text")
+    write_out(tmp_path / "new" / "report.html", "text")
+    assert (tmp_path / "new" / "report.html").read_text() == "text"
+    with pytest.raises(ValueError, match="not of the file"), writing(tmp_path):
+        raise ValueError("not of the file")

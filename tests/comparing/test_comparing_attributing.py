@@ -1,5 +1,6 @@
 """Attribution in a comparison: of a model whose maps are known, and of small real ones of every kind."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from workbench.comparing.making import Compared, Setup, choose, make_comparison
 from workbench.comparing.opening import open_sample
 from workbench.comparing.question import pose
 from workbench.comparing.report import comparison_html, shown_samples
-from workbench.comparison import Attributed
+from workbench.comparison import Attributed, SampleView
 from workbench.errors import Cancelled
-from workbench.models.layout import explicit_cot, no_think, tte_flash
+from workbench.models.layout import explicit_cot, lame, no_think, tte_flash
+from workbench.render.comparison_maps import highs, maps_html
 from workbench.targets import EmbeddingTarget, ThinkState
 
 N_CELLS = 15
@@ -40,6 +42,13 @@ def opened(compared: Compared, sample: int = 0, pair: int = 0, method: Any = MET
     found = open_sample(compared, sample, pair, method=method).attributed
     assert found is not None
     return found
+
+
+def halve_second(view: SampleView) -> SampleView:
+    """As if patches added half as much under the second checkpoint."""
+    found = view.attributed
+    assert found is not None
+    return replace(view, attributed=replace(found, maps=(found.maps[0], found.maps[1] / 2)))
 
 
 def test_maps_are_those_of_each_model_and_share_a_scale(tmp_path: Path) -> None:
@@ -84,7 +93,38 @@ def test_without_a_right_document_it_is_held_to_its_own_first(tmp_path: Path) ->
     target = model.opened[0][-1]
     assert isinstance(target, EmbeddingTarget)
     documents, embedding = compared.readings[0].documents(), compared.readings[0].embeddings()[4]
-    np.testing.assert_array_equal(target.score.positive, documents[np.argmax(documents @ embedding)])
+    first = int(np.argmax(documents @ embedding))
+    np.testing.assert_array_equal(target.score.positive, documents[first])
+    [note, _] = opened(compared, 4).notes
+    assert note == (
+        "one: Embedding: the data name no right document, so its map is about this checkpoint's own first candidate, "
+        f"'{question.told(first)}'."
+    )
+
+
+def test_a_right_document_that_one_side_could_not_embed_is_told(tmp_path: Path) -> None:
+    text = "red left right"
+    models = SeeingModel("one"), SeeingModel("picky", refuses=[text])
+    compared = compare(tmp_path, *models)
+    attribute(tmp_path, compared, *models, samples=[4])
+    documents = compared.readings[1].documents()
+    cosines = documents @ compared.readings[1].embeddings()[4]
+    first = compared.question.told(int(np.nanargmax(cosines)))
+    assert first != text
+    [note] = opened(compared, 4).notes
+    assert note == (
+        "picky: Embedding: the right document could not be embedded, so its map is about this checkpoint's own first "
+        f"candidate, '{first}'."
+    )
+    assert html.escape(note) in comparison_html(compared, first="q4", method=METHOD)
+    # A map that was made without a candidate is not taken for one with it.
+    mended = SeeingModel("one"), SeeingModel("picky")
+    for file in compared.readings[1].folder.glob("documents-*"):
+        file.unlink()
+    again = compare(tmp_path, *mended)
+    assert open_sample(again, 4, method=METHOD).attributed is not None
+    attribute(tmp_path, again, *mended, samples=[4])
+    assert opened(again, 4).notes == ()
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
@@ -94,10 +134,14 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     attribute(tmp_path, compared, *models, samples=[0, 1])
     assert [len(model.opened) for model in models] == [2, 2]
     # One whose maps were deleted in part is made anew.
-    for file in compared.readings[0].folder.glob("attribution-00000-*.json"):
+    for times, ending in ((3, "json"), (4, "safetensors")):
+        [file] = compared.readings[0].folder.glob(f"attribution-00000-*.{ending}")
         file.unlink()
-    attribute(tmp_path, compared, *models, samples=[0])
-    assert [len(model.opened) for model in models] == [3, 2]
+        assert np.isfinite(opened(compared).maps[1]).all()
+        assert opened(compared).maps[0].size == 0
+        attribute(tmp_path, compared, *models, samples=[0])
+        assert [len(model.opened) for model in models] == [times, 2]
+        assert np.isfinite(opened(compared).maps[0]).all()
 
 
 def test_a_side_without_maps_says_why(tmp_path: Path) -> None:
@@ -129,6 +173,10 @@ def test_the_report_shows_them_on_one_scale_and_slides(tmp_path: Path) -> None:
     assert told.count("What the patches add to them") == len(samples)
     assert "-100.0%" in told
     assert told.count('<div class="cp-over">') == 2 * plain.count('<div class="cp-over">')
+    view = open_sample(compared, 0, method=METHOD)
+    halved = halve_second(view)
+    assert highs(halved, halved.attributed) == (1, 1)
+    assert maps_html(halved, ("one", "two")) != maps_html(view, ("one", "two"))
 
 
 def test_other_patches_have_scales_of_their_own(tmp_path: Path) -> None:
@@ -137,7 +185,17 @@ def test_other_patches_have_scales_of_their_own(tmp_path: Path) -> None:
     attribute(tmp_path, compared, *models, samples=[0])
     found = opened(compared)
     assert [maps.shape[1] for maps in found.maps] == [15, 60]
-    assert "What the patches add to them" in comparison_html(compared, method=METHOD)
+    names = ("one", "fine")
+    view = open_sample(compared, 0, method=METHOD)
+    halved = halve_second(view)
+    assert highs(halved, halved.attributed) == (1, 0.5)
+    # Each is drawn up to its own top, so half of everything looks the same.
+    drawn = maps_html(view, names)
+    assert maps_html(halved, names) == drawn
+    assert "What the patches add to them" in drawn
+    assert drawn.count("Each has a colour scale of its own.") == 2  # of attention and of attribution
+    assert "one scale for both" not in drawn
+    assert "cp-over" not in drawn
 
 
 def test_samples_without_images_are_left_out(tmp_path: Path) -> None:
@@ -173,7 +231,13 @@ def test_real_models_of_every_kind(
 ) -> None:
     """Thinking, thinking otherwise, not thinking and writing: embeddings always have maps, thoughts where there are some."""
     shorten(monkeypatch)
-    layouts = {"four": tte_flash(4), "two": tte_flash(2), "bare": no_think(), "written": explicit_cot()}
+    layouts = {
+        "four": tte_flash(4),
+        "two": tte_flash(2),
+        "bare": no_think(),
+        "written": explicit_cot(),
+        "bottleneck": lame(3),
+    }
     folders = [
         str(write_tiny(tmp_path / name, shapes_rows, layout=layout, seed=number))
         for number, (name, layout) in enumerate(layouts.items())
@@ -183,11 +247,12 @@ def test_real_models_of_every_kind(
     pictured = [place for place, row in enumerate(compared.readings[0].rows) if row.grids]
     assert pictured
     attribute_samples(compared, range(4), METHOD, where)
-    for pair, other in enumerate((2, 0, 0)):
+    for pair, other in enumerate((2, 0, 0, 3)):
         view = open_sample(compared, pictured[0], pair, method=METHOD)
         assert view.attributed is not None
         assert [len(maps) for maps in view.attributed.maps] == [5, other + 1]
         for maps, attention in zip(view.attributed.maps, view.maps, strict=True):
             assert maps.shape == attention.shape
             np.testing.assert_allclose(np.abs(maps).sum(axis=1), 1, rtol=1e-5)
-        assert view.attributed.notes == ()
+        held = [note for note in view.attributed.notes if "holds that text as it is" in note]
+        assert (list(view.attributed.notes) == held) and (len(held) == int(pair == 2))

@@ -1,6 +1,7 @@
 """Quality by a column of the data: what was planted in one group stays in it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from workbench.comparing.groups import MAX_GROUPS, group_rows
 from workbench.comparing.making import Compared
 from workbench.comparing.question import pose
 from workbench.comparing.report import comparison_html
+from workbench.comparison import Estimate
 from workbench.errors import BadInput
+from workbench.render.comparison_parts import FEW, groups_html, quality_html
 
 
 def write_grouped(folder: Path, **columns: list[Any]) -> Path:
@@ -63,6 +66,37 @@ def test_another_column_may_be_named(tmp_path: Path) -> None:
     assert [(group.name, group.n) for group in pair.groups] == [("a", 2), ("b", 2), ("c", 1)]
     assert pair.groups[2].differences == ()  # one sample has no spread
     assert [one.name for one in pair.groups[2].metrics] == [one.name for one in pair.groups[0].metrics]
+
+
+def test_a_difference_is_of_the_samples_that_both_have(tmp_path: Path) -> None:
+    question = pose(str(write_grouped(tmp_path / "data", task=[*"aabbbb"])))
+    # Of the two rows of its first group the other cannot read one.
+    models = WordModel("all"), WordModel("picky", refuses=[QUERIES[0]])
+    [pair] = compare(tmp_path, *models, question=question).comparison.pairs
+    first, second = pair.groups
+    assert (first.n, first.differences) == (2, ())
+    assert {one.change.n for one in second.differences} == {4}
+
+
+def test_few_samples_are_not_called_beyond_chance(tmp_path: Path) -> None:
+    compared = run(tmp_path, task=COLOURS)
+    [pair] = compared.comparison.pairs
+    [hit] = [one for one in pair.differences if one.metric == "hit_at_1"]
+
+    def coloured(n: int) -> bool:
+        sure = replace(hit, change=Estimate(value=-0.5, low=-0.8, high=-0.2, n=n))
+        groups = tuple(replace(one, differences=(sure,)) for one in pair.groups)
+        told = replace(pair, differences=(sure,), groups=groups)
+        texts = quality_html(compared.comparison, told), groups_html(compared.comparison, told)
+        found = {"cp-down" in text for text in texts}
+        assert all(f'<td class="cp-number">{n}</td>' in text for text in texts)
+        assert all(f"Over fewer than {FEW} samples" in text for text in texts)
+        assert len(found) == 1
+        return found.pop()
+
+    assert [coloured(n) for n in (3, FEW - 1, FEW, 100)] == [False, False, True, True]
+    # All three red questions got worse: an interval without 0 in it, of three samples.
+    assert "cp-down" not in groups_html(compared.comparison, pair)
 
 
 @pytest.mark.parametrize("columns", [{}, {"task": ["all"] * 6}, {"place": list("abcabc")}])

@@ -1,12 +1,14 @@
 """Readings that lie in the cache: found again, bounded, and private."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from workbench.comparing.kept import Kept, default_root
+from workbench.comparing import kept
+from workbench.comparing.kept import Kept, default_root, mark_used
 from workbench.errors import BadInput
 
 
@@ -37,6 +39,31 @@ def test_what_is_in_use_stays_whatever_it_weighs(tmp_path: Path) -> None:
     kept.tidy()
     assert fresh.is_dir()
     Kept(tmp_path / "never made").tidy()
+
+
+def test_a_folder_that_another_process_takes_away_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Kept(tmp_path, max_bytes=150)
+    gone, oldest, old = lay(store, "a", 100, 9_000), lay(store, "b", 100, 8_000), lay(store, "c", 100, 7_000)
+    look = kept._used
+
+    def used(folder: Path) -> float:
+        if gone.is_dir():
+            shutil.rmtree(gone)
+        return look(folder)
+
+    monkeypatch.setattr(kept, "_used", used)
+    store.tidy()
+    assert [one.is_dir() for one in (gone, oldest, old)] == [False, False, True]
+
+
+def test_what_is_marked_is_in_use(tmp_path: Path) -> None:
+    store = Kept(tmp_path, max_bytes=10)
+    one, other = lay(store, "a", 100, 9_000), lay(store, "b", 100, 9_000)
+    mark_used([one, tmp_path / "gone"])
+    store.tidy()
+    assert [folder.is_dir() for folder in (one, other)] == [True, False]
 
 
 def test_a_place_that_is_no_folder_is_told(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from planted import N_THINK
 
 from workbench.comparing.looking import liken_looks
 from workbench.comparing.making import Compared
+from workbench.comparing.matching import by_position
 from workbench.comparing.question import pose
-from workbench.comparing.spaces import by_position
+from workbench.comparing.report import comparison_html
 from workbench.comparison import Look
 from workbench.stats import spearman
 
@@ -35,6 +36,7 @@ def test_looking_at_what_the_question_is_about_is_above_chance(tmp_path: Path) -
         assert look.n == len(QUERIES)
         # Of five other questions two are about the same colour.
         assert look.chance == pytest.approx((2 + 3 * APART) / 5)
+        assert (look.chance_n, look.chance_agreement) == (6, pytest.approx(1))
         # 36 of the 720 orders leave every colour where it was.
         assert look.p == pytest.approx(36 / 720, abs=0.05)
 
@@ -65,10 +67,30 @@ def test_chance_is_of_images_that_are_cut_alike(tmp_path: Path) -> None:
     assert look.chance == pytest.approx((4 * (1 + 2 * APART) / 3 + 2 * (-1 / 17)) / 6)
 
 
+def test_chance_is_told_with_the_samples_that_it_is_of(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    for number in (4, 5):  # each cut as no other image is
+        Image.new("RGB", (30, 60 + 10 * number), (9, 9, 9)).save(tmp_path / "data" / f"{number}.png")
+    crossed = {"red": BY_COLOUR["blue"], "blue": BY_COLOUR["red"]}
+    models = WordModel("one", looks=BY_COLOUR), WordModel("other", looks=crossed)
+    compared = compare(tmp_path, *models, question=pose(str(data)))
+    for look in looks_of(compared):
+        assert (look.n, look.chance_n) == (6, 4)
+        assert look.chance_agreement == pytest.approx(APART)
+        # The two others have 30 and 33 patches.
+        assert look.agreement.value == pytest.approx((4 * APART - 1 / 29 - 1 / 32) / 6)
+        assert look.chance == pytest.approx((APART + 2) / 3)
+        assert look.p == pytest.approx(1)
+    text = comparison_html(compared)
+    assert "Chance and p are of the 4 samples whose image is cut like another one" in text
+    assert "<small>where they agree at -0.07</small>" in text
+
+
 def test_an_image_without_a_second_one_like_it_has_no_chance(tmp_path: Path) -> None:
     question = pose(str(write_data(tmp_path / "data")), n=1)
     look = looks_of(compare(tmp_path, WordModel("one"), WordModel("other"), question=question))[0]
     assert (look.agreement.value, look.chance, look.p) == (pytest.approx(1), None, None)
+    assert (look.n, look.chance_n, look.chance_agreement) == (1, 0, None)
 
 
 def test_other_patches_and_no_images_have_no_agreement(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Whole comparisons: of planted models where the answer is known, and of small real ones of other kinds."""
 
 import gc
+import json
 import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from checkpoints import write_tiny
@@ -13,6 +15,7 @@ from comparisons import QUERIES, WordModel, compare, setup, shorten, write_data
 from planted import N_LAYERS, N_THINK
 
 from workbench.comparing import making
+from workbench.comparing.document import comparison_json, schema
 from workbench.comparing.kept import Kept
 from workbench.comparing.making import Compared, Setup, choose, is_memory, make_comparison
 from workbench.comparing.opening import open_sample
@@ -94,19 +97,33 @@ def test_what_there_is_not_cannot_be_opened(compared: Compared, sample: int, pai
 
 
 def test_equal_models_are_alike_in_everything(tmp_path: Path) -> None:
-    pair = pair_of(compare(tmp_path, WordModel("one", noise=1), WordModel("two")))
-    assert len(pair.likeness) == 2 + N_THINK
-    same = pair_of(compare(tmp_path, WordModel("one", noise=1), WordModel("copy")))
-    embedding = same.likeness[0]
-    assert embedding.of == "embedding"
-    assert embedding.overlap.value == 1
-    assert embedding.cka == pytest.approx(1)
-    assert embedding.residual == pytest.approx(0, abs=1e-6)
-    assert same.layers is not None
-    assert same.layers.overlap.shape == (N_LAYERS, N_LAYERS)
-    assert [one.value.value for one in same.agreements] == pytest.approx([1, 1, 1])
+    same = pair_of(compare(tmp_path, WordModel("one", noise=1), WordModel("copy", noise=1, noise_of="one")))
+    assert [one.of for one in same.likeness] == ["embedding", "thoughts"] + ["thought"] * N_THINK
+    assert len(same.by_depth) == N_LAYERS * (1 + N_THINK)
+    for one in (*same.likeness, *same.by_depth):
+        assert one.overlap.value == 1
+        assert one.cka == pytest.approx(1)
+        assert one.residual == pytest.approx(0, abs=1e-6)
+    for grid, shape in ((same.layers, (N_LAYERS, N_LAYERS)), (same.steps, (N_THINK, N_THINK))):
+        assert grid is not None
+        assert grid.overlap.shape == shape
+        np.testing.assert_array_equal(grid.overlap.diagonal(), 1)
+        np.testing.assert_allclose(grid.cka.diagonal(), 1, rtol=1e-6)
+    assert same.depths is not None
+    np.testing.assert_array_equal(same.depths.overlap, np.ones((N_LAYERS, N_THINK)))
     assert same.matched == "position"
-    assert {change.words for change in same.changes} == {0.0}
+    assert [one.value.value for one in same.agreements] == pytest.approx([1, 1, 1])
+    assert [one.agreement.value for one in same.looks] == pytest.approx([1] * (N_THINK + 1))
+    assert {one.metric for one in same.differences} >= {"hit_at_1", "mrr", "token_log_probability"}
+    assert {(one.change.value, one.change.low, one.change.high, one.higher, one.lower) for one in same.differences} == {
+        (0, 0, 0, 0, 0)
+    }
+    assert {(change.words, change.neighbours, change.gained) for change in same.changes} == {(0, 0, 0)}
+    assert same.refused == ()
+    # Noise of its own makes it another one, so what is said above is not said of everything.
+    other = pair_of(compare(tmp_path, WordModel("one", noise=1), WordModel("other", noise=1)))
+    assert {one.of for one in other.likeness if one.overlap.value < 1} == {"thoughts", "thought"}
+    assert min(one.residual for one in other.by_depth) > 0.01
 
 
 def test_other_patches_are_not_laid_over_each_other(tmp_path: Path) -> None:
@@ -265,11 +282,17 @@ def test_thoughts_are_matched_across_models_of_other_k(kinds: dict[str, Path], t
     assert pair.matched == "likeness"
     assert pair.steps is not None
     assert pair.steps.overlap.shape == (4, 6)
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(json.dumps(comparison_json(compared.comparison))))
     paired = [match for match in pair.matches if match.reference and match.other]
+    told = [(match.reference, match.other) for match in paired]
+    assert [one.think for one in pair.likeness[2:]] == told
+    assert [one.think for one in pair.by_depth if one.of == "thought"] == told * compared.comparison.sides[0].n_layers
     assert sorted(match.reference for match in paired if match.reference) == [1, 2, 3, 4]
     assert len({match.other for match in paired}) == 4
     assert sum(match.reference is None for match in pair.matches) == 2
-    assert len(open_sample(compared, 0).cards) == 7
+    cards = open_sample(compared, 0).cards
+    assert len(cards) == 7
+    assert sum(card.label.startswith("Thought none | ") for card in cards) == 2
 
 
 def test_what_does_not_think_is_compared_in_the_rest(kinds: dict[str, Path], tmp_path: Path, short: None) -> None:
@@ -284,6 +307,7 @@ def test_what_does_not_think_is_compared_in_the_rest(kinds: dict[str, Path], tmp
     assert "decoded thoughts" not in refused(written)
     view = open_sample(compared, 1, 0)
     assert [card.other for card in view.cards] == [None] * 4 + [0]
+    assert [card.label for card in view.cards] == ["Thought 1", "Thought 2", "Thought 3", "Thought 4", "Embedding"]
     assert view.maps[1].shape[0] == 1
     assert all(change.words is None for change in bare.changes)
     assert all(change.words is not None for change in written.changes)

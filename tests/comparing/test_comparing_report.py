@@ -1,5 +1,6 @@
 """The report is one file without scripts; JSON keeps to its schema; what is listed and shown in full is what changed."""
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -13,10 +14,11 @@ from comparisons import QUERIES, WordModel, compare
 
 from workbench.comparing.document import comparison_json, schema
 from workbench.comparing.making import Compared
-from workbench.comparing.report import choose_samples, comparison_html
+from workbench.comparing.report import choose_samples, comparison_html, unread_notes
 from workbench.render.comparison_html import changed_lists
+from workbench.render.comparison_layers import grids_html
 from workbench.render.comparison_maps import cells_by_image
-from workbench.render.comparison_parts import arrow_html, refused_html
+from workbench.render.comparison_parts import arrow_html, likeness_cells, likeness_html, refused_html
 from workbench.types import PatchGrid
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -65,6 +67,14 @@ def test_json_keeps_to_its_schema(compared: Compared) -> None:
     assert [pair["other"] for pair in values["pairs"]] == [1, 2]
     grid = values["pairs"][0]["layers"]
     assert np.array(grid["overlap"]).shape == (len(grid["rows"]), len(grid["cols"])) == (3, 3)
+    deep = [(one["of"], one["layer"], one["think"]) for one in values["pairs"][0]["by_depth"]]
+    assert deep[:4] == [
+        ("thoughts", [1, 1], []),
+        ("thoughts", [2, 2], []),
+        ("thoughts", [3, 3], []),
+        ("thought", [1, 1], [1, 1]),
+    ]
+    assert len(deep) == 3 * (1 + 4)
 
 
 def test_the_schema_refuses_what_is_wrong(compared: Compared) -> None:
@@ -86,6 +96,7 @@ def test_the_report_is_one_file_without_scripts(compared: Compared) -> None:
     assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
     assert "<del>red</del>" in text
     assert "<ins>blue</ins>" in text
+    assert "mean over 6 samples" in text
     # Other patches: the maps are shown, but nothing slides over them.
     assert "cut the image into other patches (3 x 5 and 6 x 10)" in text
     shown = [len(choose_samples(pair)) for pair in compared.comparison.pairs]
@@ -110,6 +121,22 @@ def test_the_sample_that_is_asked_for_comes_first(compared: Compared) -> None:
     assert text.index('id="p0s3"') < text.index('id="p0s0"')
 
 
+def test_a_sample_that_one_could_not_read_is_told_and_does_not_come_first(tmp_path: Path) -> None:
+    models = WordModel("one"), WordModel("picky", refuses=QUERIES[3:4]), WordModel("three")
+    compared = compare(tmp_path, *models)
+    note = (
+        "Sample 'q3' was asked for, but 'picky' could not read it: 'blue square right' is not for picky. 'picky' against 'one' "
+        "opens with sample 'q0' instead."
+    )
+    assert unread_notes(compared.comparison, "q3") == [note]
+    text = comparison_html(compared, first="q3")
+    assert html.escape(note) in text
+    assert 'id="p0s0" open' in text
+    assert 'id="p1s3" open' in text
+    assert "was asked for" not in comparison_html(compared, first="q2")
+    assert unread_notes(compared.comparison, "q99") == unread_notes(compared.comparison, None) == []
+
+
 def test_lists_hold_who_changed_most_first(compared: Compared) -> None:
     (_, fell), (_, rose), (_, said) = changed_lists(compared.comparison.pairs[0])
     red = {place for place, query in enumerate(QUERIES) if "red" in query}
@@ -117,6 +144,40 @@ def test_lists_hold_who_changed_most_first(compared: Compared) -> None:
     assert rose == []
     gains = [one.gained or 0 for one in fell]
     assert gains == sorted(gains)
+
+
+def test_chance_and_procrustes_are_told_at_like_depth(compared: Compared) -> None:
+    pair = compared.comparison.pairs[1]
+    text = grids_html(pair, ("good", "fine"))
+    layers, deep = text.split("Matched think tokens at every depth")
+    rows = [one for one in pair.by_depth if one.of == "thoughts"]
+    table = layers[layers.index("Layers of like depth") :]
+    for one in rows:
+        cells = (f"Layer {one.layer[0]}", *likeness_cells(one))
+        row = "</td>".join(
+            f"<td>{cell}" if not place else f'<td class="cp-number">{cell}' for place, cell in enumerate(cells)
+        )
+        assert row in table
+    # All against all has values alone; the pairs at each depth have p, and what is unexplained beside its chance.
+    assert "p 0." not in layers
+    single = [one for one in pair.by_depth if one.of == "thought"]
+    assert len(single) == 3 * 4
+    cells = re.findall(r"<td [^>]*>(-?[0-9.]+) <small>(p|of) ([0-9.]+)</small>", deep)
+    assert [cell for cell in cells if cell[1] == "of"] == [
+        (f"{one.residual:.2f}", "of", f"{one.residual_chance:.2f}") for one in single
+    ]
+    assert [cell for cell in cells if cell[1] == "p"] == [
+        *((f"{one.overlap.value:z.2f}", "p", f"{one.overlap_p:.3f}") for one in single),
+        *((f"{one.cka:z.2f}", "p", f"{one.cka_p:.3f}") for one in single),
+    ]
+    assert "best match" not in text
+
+
+def test_a_choice_of_pairs_is_told_with_the_chance_that_it_has(compared: Compared) -> None:
+    pair = replace(compared.comparison.pairs[0], matched="likeness")
+    assert "the tokens are matched anew in each shuffle" in grids_html(pair, ("a", "b"))
+    assert "the tokens are matched anew in each shuffle" in likeness_html(pair)
+    assert "matched anew" not in likeness_html(compared.comparison.pairs[0])
 
 
 def test_arrows_point_up_for_the_better_rank() -> None:

@@ -1,5 +1,8 @@
 """A reading on the disk holds what the model says, and goes on where it stopped."""
 
+import gc
+import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ from comparisons import QUERIES, WordModel, shorten, write_data
 from workbench.comparing import tracing
 from workbench.comparing.question import Question, pose
 from workbench.comparing.tracing import cell_attention, is_read, read_question
-from workbench.errors import BadInput, Cancelled
+from workbench.embedder import Keep
+from workbench.errors import BadInput, Cancelled, Unreadable
+from workbench.types import DecodedThought, Encoded, Sample, Trace
 
 
 @pytest.fixture
@@ -99,6 +104,54 @@ def test_a_full_disk_is_told(question: Question, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(tracing, "write_bytes_atomic", full)
     with pytest.raises(BadInput, match=r"No space left on device.*--keep"):
         read_question(WordModel(), question, tmp_path / "r", tmp_path)
+
+
+def test_attention_of_a_part_is_not_held_while_thoughts_are_written(question: Question, tmp_path: Path) -> None:
+    made: list[weakref.ref[Any]] = []
+    held: list[int] = []
+
+    class Watched(WordModel):
+        """Counts the attention that somebody still holds when it decodes."""
+
+        def trace(self, batch: Any, keep: Keep = Keep()) -> list[Trace]:
+            found = [replace(trace, attention=trace.attention.copy()) for trace in super().trace(batch, keep)]
+            made.extend(weakref.ref(trace.attention) for trace in found)
+            return found
+
+        def decode(self, traces: Any, **how: Any) -> list[DecodedThought]:
+            gc.collect()
+            held.append(sum(one() is not None for one in made))
+            return super().decode(traces, **how)
+
+    read_question(Watched(), question, tmp_path / "r", tmp_path)
+    assert len(made) == len(QUERIES)
+    assert held == [1]  # of the last, which the loop still names
+
+
+def test_a_candidate_whose_file_could_not_be_read_is_embedded_anew(question: Question, tmp_path: Path) -> None:
+    shut = True
+
+    class Share(WordModel):
+        """Its candidates lie on a disk that may be away; one query is too much for it."""
+
+        def prepare(self, sample: Sample) -> Encoded:
+            if shut and sample.role == "document":
+                raise Unreadable("the share is away")
+            return super().prepare(sample)
+
+    model = Share(refuses=QUERIES[4:5])
+    reading = read_question(model, question, tmp_path / "r", tmp_path)
+    assert len(reading.refused_documents) == len(question.documents)
+    assert reading.about.n_passing == len(question.documents)
+    assert not is_read(tmp_path / "r")
+    shut, traced = False, model.traced
+    again = read_question(model, question, tmp_path / "r", tmp_path)
+    assert again.refused_documents == {}
+    assert np.isfinite(again.documents()).all()
+    assert is_read(tmp_path / "r")
+    # The rows were not read again, not even for the one that is refused whatever the disk does.
+    assert again.rows[4].error
+    assert model.traced == traced
 
 
 def test_progress_grows_to_the_end(question: Question, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from workbench.render.report import Section, report_html
 from workbench.render.text import checks_text, panel_text, table
 from workbench.types import Check, Measure, ProbeResult
 from workbench.views import Bars, Heatmap, Lines, Note, Overlay, Panel, Scatter, Table, Words
+from workbench.words import END
 
 EVIL = "<img src=x onerror=alert(1)>\x1b[31m\u202e'\"&"
 WORDS = ("red", EVIL, "圆")
@@ -175,6 +176,21 @@ def test_heatmap_shows_first_words_and_keeps_the_others_in_the_tip() -> None:
     text = panel_text(Heatmap(measure="grid", rows="layer", cols="think", words="said"), RESULT)
     assert "a 1" in text
     assert "c 2" in text
+
+
+def test_heatmap_tells_the_end_of_a_text_in_words() -> None:
+    said = measure("said", [[["a", " "], [END, "c"]]], ("layer", "think", "rank"), units="text")
+    grid = measure("grid", [[[0.9, 0.1], [0.8, 0.2]]], ("layer", "think", "rank"))
+    result = dataclasses.replace(RESULT, measures=(grid, said))
+    panel = Heatmap(measure="grid", rows="layer", cols="think", words="said")
+    assert parsed(panel_html(panel, result)).tips == [
+        "layer 1, think 1\n1. a 0.9\n2. ␣ 0.1",
+        "layer 1, think 2\n1. (end of text) 0.8\n2. c 0.2",
+    ]
+    assert "(end of text) <small>0.8</small>" in panel_html(panel, result)
+    assert "(end of text) 0.8" in panel_text(panel, result)
+    [row] = plotly_figures.figure(panel, result).data[0].text
+    assert list(row) == ["a", "(end of text)"]
 
 
 def test_heatmap_can_be_turned() -> None:

@@ -1,18 +1,23 @@
 """What the page Compare asks of the server, without a browser: orders, addresses, nonsense, second clicks, and cancel."""
 
+import html
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from comparisons import QUERIES, WordModel, setup, write_data
+from checkpoints import write_tiny
+from comparisons import QUERIES, WordModel, setup, shorten, write_data
+from planted import END, VOCABULARY
 from seeing import SeeingModel
 
 from workbench.comparing.kept import Kept
 from workbench.embedder import Embedder
 from workbench.errors import BadInput, UnknownName, WorkbenchError
+from workbench.models.layout import explicit_cot, no_think, tte_flash
 from workbench.runner import Session
 from workbench.ui.compare_shelf import CompareOrder, CompareShelf
 from workbench.ui.compare_view import fetch_comparison, fetch_sample, save_comparison, start_maps
@@ -86,16 +91,21 @@ def test_from_an_order_to_a_sample(desk: Desk) -> None:
     assert "Right document found first" in pair["quality"]
     sample = fetch_sample(desk, {"comparison": key, "pair": 0, "sample": "q0"})
     assert sample["diff"][:2] == [["gone", "red"], ["new", "blue"]]
+    assert sample["writes"] == ["its reasoning", "its reasoning"]
     assert len(sample["maps"][0]) == len(sample["cards"]) == 5
+    # The last think token of a thought of three words reads as the end of the text.
+    assert [sample["cards"][k]["reads"][0][0][0] for k in range(4)] == ["red", "square", "left", "(end of text)"]
+    assert (sample["title"], sample["lone"]) == ("Think tokens, and the patches behind them", "")
     assert sample["maps"][0][0][0]["rows"] == 3
     assert max(sample["maps"][1][2][0]["cells"]) <= sample["highs"][1] == sample["highs"][0]
     assert sample["images"][0]["src"].startswith("data:image/")
     json.dumps([found, sample], allow_nan=False)
     saved = json.loads(save_comparison(desk, {"comparison": key, "kind": "json"})["text"])
     assert saved["schema"] == "thinkscope.comparison"
-    assert save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q2"})["text"].startswith(
-        "<!doctype html>"
-    )
+    page = save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q2"})["text"]
+    assert page.startswith("<!doctype html>")
+    assert "(end of text)" in page
+    assert VOCABULARY[END] not in html.unescape(page)
 
 
 def test_maps_are_made_when_they_are_asked_for(desk: Desk) -> None:
@@ -126,6 +136,40 @@ def test_a_sample_without_an_image_has_no_maps(desk: Desk, tmp_path: Path) -> No
     key = finish(desk, start_compare(desk, asked(desk, data=str(data)), "tab"))["answer"]["comparison"]
     found = follow(desk, start_maps(desk, {"comparison": key, "pair": 0, "sample": "q1", "method": "saliency"}))
     assert found == {"error": "Sample 'q1' has no image, so there are no patches to attribute to."}
+    sample = fetch_sample(desk, {"comparison": key, "pair": 0, "sample": "q1"})
+    # The embedding's card would hold a map alone.
+    assert [card["label"] for card in sample["cards"]] == ["Thought 1", "Thought 2", "Thought 3", "Thought 4"]
+    assert sample["title"] == "Think tokens"
+
+
+def test_what_does_not_think_is_told_once(
+    tmp_path: Path, shapes_rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
+    layouts = {"bare": no_think(), "four": tte_flash(4), "written": explicit_cot()}
+    folders = [write_tiny(tmp_path / name, shapes_rows, layout=layout) for name, layout in layouts.items()]
+    desk = Desk(Session(device="cpu", dtype="float32"), folders, upload_folder=tmp_path)
+    desk.comparisons = CompareShelf(Kept(tmp_path / "kept"))
+    order = CompareAsked(first="bare", others=["four", "written"], data="Shapes", n=3)
+    key = finish(desk, start_compare(desk, order, "tab"))["answer"]["comparison"]
+    four, written = (fetch_sample(desk, {"comparison": key, "pair": pair, "sample": "test-000001"}) for pair in (0, 1))
+    assert four["images"]
+    assert [card["label"] for card in four["cards"]] == [
+        "Thought 1",
+        "Thought 2",
+        "Thought 3",
+        "Thought 4",
+        "Embedding",
+    ]
+    assert (four["lone"], four["thinks"]) == ("Only four has think tokens.", True)
+    assert four["title"] == "Think tokens, and the patches behind them"
+    assert [card["label"] for card in written["cards"]] == ["Embedding"]
+    assert (written["lone"], written["thinks"]) == ("", False)
+    assert written["title"] == "The embedding, and the patches behind it"
+    page = save_comparison(desk, {"comparison": key, "kind": "html", "sample": "test-000001"})["text"]
+    assert page.count("Only four has think tokens.") == page.count("Think tokens and what they attend to") > 0
+    assert "The embedding and what it attends to" in page
+    assert "no counterpart" not in page.lower()
 
 
 @pytest.mark.parametrize(
@@ -200,6 +244,31 @@ def test_what_goes_wrong_in_the_run_is_a_sentence(desk: Desk) -> None:
     found = finish(desk, start_compare(desk, asked(desk), "tab"))
     assert "Memory ran out while 'blind' was read" in found["error"]
     assert "answer" in finish(desk, start_compare(desk, asked(desk), "tab"))
+
+
+def test_what_failed_is_shown_and_tried_again(desk: Desk) -> None:
+    models = desk.session.models  # pyright: ignore[reportAttributeAccessIssue]
+    models["third"].fails_at = 1
+    order = asked(desk, others=["blind", "third"])
+    key = finish(desk, start_compare(desk, order, "tab"))["answer"]["comparison"]
+    found = fetch_comparison(desk, {"comparison": key})
+    assert [pair["names"] for pair in found["pairs"]] == [("good", "blind")]
+    assert "third&#x27; was not compared. Memory ran out" in found["notes"]
+    again = finish(desk, start_compare(desk, order, "tab"))["answer"]["comparison"]
+    assert again == key
+    found = fetch_comparison(desk, {"comparison": key})
+    assert [pair["names"] for pair in found["pairs"]] == [("good", "blind"), ("good", "third")]
+    assert "was not compared" not in found["notes"]
+
+
+def test_what_was_cleared_is_read_anew(desk: Desk, tmp_path: Path) -> None:
+    key = finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"]
+    shutil.rmtree(tmp_path / "kept")
+    wanted = {"comparison": key, "pair": 0, "sample": "q0"}
+    with pytest.raises(BadInput, match="was cleared from"):
+        fetch_sample(desk, wanted)
+    assert finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"] == key
+    assert fetch_sample(desk, wanted)["cards"]
 
 
 @pytest.mark.parametrize(

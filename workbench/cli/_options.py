@@ -1,10 +1,13 @@
 """Options that several commands take, declared and checked in one place, so that they are told in the same words."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from workbench.cli._arguments import UsageError
+from workbench.errors import BadInput
 
 REPORTS = (".html", ".json")
 """What a report may be written as."""
@@ -48,10 +51,42 @@ def add_device(parser: argparse.ArgumentParser, *, further: str = "") -> None:
 
 
 def check_out(out: Path | None, suffixes: Sequence[str]) -> None:
-    """Raises UsageError for a file of `--out` that cannot be written as its name asks."""
+    """Raises UsageError for a file of `--out` that cannot be written as its name asks, or not where it asks.
+
+    Called before the work begins; nothing is left behind, and missing folders are not made yet.
+    """
     if out is None:
         return
     if out.suffix not in suffixes:
         raise UsageError(f"--out is '{out}', but must end in {' or '.join(suffixes)}.")
-    if out.is_dir():
-        raise UsageError(f"--out is '{out}', which is a folder; name a file.")
+    try:
+        if out.is_dir():
+            raise UsageError(f"--out is '{out}', which is a folder; name a file.")
+        # Only trying tells: a file system may be read-only, whatever the permissions of its folders say.
+        with TemporaryFile(dir=next(folder for folder in out.absolute().parents if folder.exists())):
+            pass
+    except OSError as error:
+        raise UsageError(f"--out is '{out}', but it cannot be written: {_reason(error)}. Name another file.") from error
+
+
+def write_out(out: Path, content: str | bytes) -> None:
+    """Write a file that was asked for. Raises BadInput when that fails, as on a full disk."""
+    from workbench.store import write_bytes_atomic
+
+    with writing(out):
+        write_bytes_atomic(out, content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Around what writes a file that was asked for, and nothing else. Raises BadInput when that fails."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(
+            f"'{out}' cannot be written: {_reason(error)}. Free some space, or name another file."
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

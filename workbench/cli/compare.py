@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from workbench.cli._arguments import UsageError, build_method
-from workbench.cli._options import REPORTS, add_data, add_device, add_report, check_out
+from workbench.cli._options import REPORTS, add_data, add_device, add_report, check_out, write_out
 from workbench.cli._screen import plain, show_progress, table, write, write_json
 
 _LISTED = 5
@@ -48,7 +48,7 @@ def register(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, write the report, and say what came out."""
+    """Compare, say what came out, and write the report."""
     _check(args)
     from workbench.comparing.document import comparison_json
     from workbench.comparing.kept import Kept
@@ -64,16 +64,17 @@ def run(args: argparse.Namespace) -> int:
         )
     setup = Setup(kept=Kept(args.keep), device=args.device, dtype=args.dtype)
     compared = make_comparison(chosen, question, setup, by=args.by, tell=show_progress)
-    if method is not None:
-        _attribute(args, compared, method, setup)
-    if args.out is not None:
-        _write(args, compared, method)
+    # First what came out: attributing and writing can still fail.
     if args.json:
         write_json(comparison_json(compared.comparison))
     else:
         _show(compared.comparison)
-        if args.out is not None:
-            write(f"\n{args.out}")
+    if method is not None:
+        _attribute(args, compared, method, setup)
+    if args.out is not None:
+        notes = _write(args, compared, method)
+        if not args.json:
+            write("\n" + "\n".join([*(f"- {plain(note)}" for note in notes), str(args.out)]))
     return 0
 
 
@@ -94,19 +95,20 @@ def _attribute(args: argparse.Namespace, compared: Any, method: Any, setup: Any)
         attribute_samples(compared, samples, method, setup, sides=sides, tell=show_progress)
 
 
-def _write(args: argparse.Namespace, compared: Any, method: Any) -> None:
+def _write(args: argparse.Namespace, compared: Any, method: Any) -> list[str]:
+    """Write the report; returns what is to be said of it."""
     import json
 
     from workbench.comparing.document import comparison_json
-    from workbench.store import write_text_atomic
 
     if args.out.suffix == ".json":
         text = json.dumps(comparison_json(compared.comparison), ensure_ascii=False, allow_nan=False)
-        write_text_atomic(args.out, text + "\n")
-        return
-    from workbench.comparing.report import comparison_html
+        write_out(args.out, text + "\n")
+        return []
+    from workbench.comparing.report import comparison_html, unread_notes
 
-    write_text_atomic(args.out, comparison_html(compared, first=args.sample, method=method))
+    write_out(args.out, comparison_html(compared, first=args.sample, method=method))
+    return unread_notes(compared.comparison, args.sample)
 
 
 def _show(comparison: Any) -> None:
@@ -122,6 +124,8 @@ def _show(comparison: Any) -> None:
             _differences(pair),
             _groups(comparison, pair),
             _likeness(pair),
+            _depths(pair),
+            _single(pair),
             _agreements(pair),
             _looks(pair),
             _matches(pair),
@@ -130,9 +134,15 @@ def _show(comparison: Any) -> None:
             if part:
                 write("\n" + part)
         if pair.refused:
-            write("\nNot compared\n" + "\n".join(f"- {one.what}: {plain(one.why)}" for one in pair.refused))
+            write("\nNot compared\n" + _refused(pair.refused))
+    if comparison.refused:
+        write(f"\nNot compared with {names[0]}\n" + _refused(comparison.refused))
     if comparison.notes:
         write("\n" + "\n".join(f"- {plain(note)}" for note in comparison.notes))
+
+
+def _refused(refused: Any) -> str:
+    return "\n".join(f"- {plain(one.what)}: {plain(one.why)}" for one in refused)
 
 
 def _estimate(found: Any) -> str:
@@ -140,38 +150,75 @@ def _estimate(found: Any) -> str:
 
 
 def _differences(pair: Any) -> str:
-    rows = [(one.metric, _estimate(one.change), str(one.higher), str(one.lower)) for one in pair.differences]
-    return table(rows, head=("difference", "95% interval, paired", "higher at", "lower at")) if rows else ""
+    rows = [
+        (one.metric, _estimate(one.change), str(one.change.n), str(one.higher), str(one.lower))
+        for one in pair.differences
+    ]
+    head = ("difference", "95% interval, paired", "samples", "higher at", "lower at")
+    return table(rows, head=head) if rows else ""
 
 
 def _groups(comparison: Any, pair: Any) -> str:
     """One metric group by group, the first that both have; the report has all of them."""
     metric = next((one.metric for one in pair.differences), None)
     rows = [
-        (plain(group.name), str(group.n), _estimate(one.change), str(one.higher), str(one.lower))
+        (plain(group.name), _estimate(one.change), str(one.change.n), str(one.higher), str(one.lower))
         for group in pair.groups
         for one in group.differences
         if one.metric == metric
     ]
-    head = (f"{plain(comparison.grouped_by)}: {metric}", "samples", "difference", "higher at", "lower at")
+    head = (f"{plain(comparison.grouped_by)}: {metric}", "difference", "samples", "higher at", "lower at")
     return table(rows, head=head) if rows else ""
+
+
+_ALIKE = ("neighbours kept", "by chance", "p", "debiased CKA", "p", "Procrustes residual", "by chance")
+
+
+def _alike(one: Any) -> tuple[str, ...]:
+    figures = (one.overlap.value, one.overlap_chance, one.overlap_p, one.cka, one.cka_p, one.residual)
+    return (*(f"{figure:z.3f}" for figure in figures), f"{one.residual_chance:.3f}")
 
 
 def _likeness(pair: Any) -> str:
+    rows = [(_what(one), *_alike(one)) for one in pair.likeness]
+    return table(rows, head=(f"likeness over {pair.likeness[0].n:,} samples", *_ALIKE)) if rows else ""
+
+
+def _depths(pair: Any) -> str:
+    """Thoughts averaged at every depth; the last layer alone would say the same again."""
+    rows = [(_layers(one), *_alike(one)) for one in pair.by_depth if one.of == "thoughts"]
+    return table(rows, head=("thoughts, averaged", *_ALIKE)) if len(rows) > 1 else ""
+
+
+def _single(pair: Any) -> str:
+    """Matched think tokens at every depth, a row for each layer: from the least of them to the most."""
+    found: dict[str, list[Any]] = {}
+    for one in pair.by_depth:
+        if one.of == "thought":
+            found.setdefault(_layers(one), []).append(one)
     rows = [
         (
-            _what(one),
-            f"{one.overlap.value:.3f}",
-            f"{one.overlap_chance:.3f}",
-            f"{one.cka:.3f}",
-            f"{one.cka_p:.3f}",
-            f"{one.residual:.3f}",
-            f"{one.residual_chance:.3f}",
+            layers,
+            _from_to([one.overlap.value for one in single]),
+            f"{max(one.overlap_p for one in single):.3f}",
+            _from_to([one.cka for one in single]),
+            f"{max(one.cka_p for one in single):.3f}",
+            _from_to([one.residual for one in single]),
+            _from_to([one.residual_chance for one in single]),
         )
-        for one in pair.likeness
+        for layers, single in found.items()
     ]
-    head = ("likeness of", "neighbours kept", "by chance", "debiased CKA", "p", "Procrustes residual", "by chance")
-    return table(rows, head=head) if rows else ""
+    head = ("each thought, least to most", "neighbours kept", "largest p", "debiased CKA", "largest p")
+    return table(rows, head=(*head, "Procrustes residual", "by chance")) if len(rows) > 1 else ""
+
+
+def _layers(one: Any) -> str:
+    a, b = one.layer
+    return f"layer {a}" if a == b else f"layer {a} and {b}"
+
+
+def _from_to(values: list[float]) -> str:
+    return f"{min(values):z.3f} to {max(values):z.3f}"
 
 
 def _what(one: Any) -> str:
@@ -182,27 +229,40 @@ def _what(one: Any) -> str:
 
 def _agreements(pair: Any) -> str:
     rows = [(one.name, _estimate(one.value)) for one in pair.agreements]
-    return table(rows, head=("rankings", "95% interval")) if rows else ""
+    return table(rows, head=(f"rankings of {pair.agreements[0].value.n:,} samples", "95% interval")) if rows else ""
 
 
 def _looks(pair: Any) -> str:
+    """Chance and p are of the samples whose image is cut like another one, perhaps not of all; then their agreement is told."""
+    part = any(0 < one.chance_n < one.n for one in pair.looks)
     rows = [
         (
             "embedding" if not one.think else f"thought {one.think[0]} and {one.think[1]}",
             _estimate(one.agreement),
-            "-" if one.chance is None else f"{one.chance:.3f}",
-            "-" if one.p is None else f"{one.p:.3f}",
+            str(one.n),
+            *((_known(one.chance_agreement), str(one.chance_n)) if part else ()),
+            _known(one.chance),
+            _known(one.p),
         )
         for one in pair.looks
     ]
-    return table(rows, head=("attention on the same patches", "rank correlation", "by chance", "p")) if rows else ""
+    of = ("where chance is known", "samples") if part else ()
+    head = ("attention on the same patches", "rank correlation", "samples", *of, "by chance", "p")
+    return table(rows, head=head) if rows else ""
+
+
+def _known(value: float | None) -> str:
+    return "-" if value is None else f"{value:z.3f}"
 
 
 def _matches(pair: Any) -> str:
     if pair.matched != "likeness":
         return ""
     told = ", ".join(f"{one.reference or 'none'} with {one.other or 'none'}" for one in pair.matches)
-    return f"Think tokens were matched by the overlap of their neighbours (Hungarian method): {told}."
+    return (
+        f"Think tokens were matched by the overlap of their neighbours (Hungarian method): {told}. Their chance and p are those of "
+        "a best match."
+    )
 
 
 def _moved(comparison: Any, pair: Any) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from workbench.attribution import AttributionProbe, remarks_of
+from workbench.attribution import AttributionProbe, held_text, remarks_of
+from workbench.comparing.kept import mark_used
 from workbench.comparing.making import Compared, Setup, with_model
 from workbench.comparing.question import Question
 from workbench.comparing.reading import Reading
 from workbench.embedder import Differentiable, Embedder
-from workbench.errors import BadInput, Cancelled, Unsupported
+from workbench.errors import BadInput, Cancelled, Unreadable, Unsupported
 from workbench.explanation import shares_of, values_of
 from workbench.probe import missing
 from workbench.resolution import Candidates, resolve
@@ -23,8 +24,10 @@ from workbench.store import dumps, loads, write_bytes_atomic, write_text_atomic
 from workbench.targets import Target, TargetSpec, parse_target
 from workbench.types import Trace
 
-VERSION = 1
+VERSION = 2
 """Raised when maps would come out otherwise, so that older ones are not taken for them."""
+_TOLD = 100
+"""Characters of a candidate that a note shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,20 +66,28 @@ def attribute_samples(
         cancelled: asked between the steps of the method.
 
     Raises:
+        BadInput: when a checkpoint has changed, its reading was cleared, or maps cannot be written.
+        Unreadable: when the image of a sample cannot be read any more.
         OutOfMemory: when a model does not fit; maps that are made stay.
         Cancelled: when `cancelled` said so; likewise.
     """
     numbers = range(len(compared.chosen)) if sides is None else sides
+
+    def between() -> bool:
+        # Attribution may take hours; the readings are in use all the while.
+        mark_used(reading.folder for reading in compared.readings)
+        return cancelled()
+
     for place, side in enumerate(numbers):
         reading = compared.readings[side]
         todo = [
             sample
             for sample in samples
-            if reading.rows[sample].grids and not _path(reading, sample, method, compared.question).is_file()
+            if reading.rows[sample].grids and not _is_made(_path(reading, sample, method, compared.question))
         ]
         if todo:
             mine = part_of(tell, place / len(numbers), 1 / len(numbers))
-            maker = _Maker(compared.question, reading, method, setup, mine, cancelled)
+            maker = _Maker(compared.question, reading, method, setup, mine, between)
             with_model(
                 compared.chosen[side], setup, mine, lambda model, maker=maker, todo=todo: maker.make(model, todo)
             )
@@ -88,7 +99,7 @@ def read_attributed(
 ) -> tuple[AttributedRow, Float[np.ndarray, "rows cells"]] | None:
     """What was made, or None. Maps are shares: absolute values of a row sum to 1, signs are kept; NaN in a row without a map."""
     path = _path(reading, sample, method, question)
-    if not path.is_file():
+    if not _is_made(path):
         return None
     from safetensors.numpy import load_file
 
@@ -144,8 +155,11 @@ class _Maker:
             trace = model.trace([encoded])[0]
             targets, notes = self._targets(model, sample, trace)
             assert isinstance(model, Differentiable)
-            objective = model.objective(encoded, list(targets.values()), level=self._method.level)
+            notes = (*notes, *held_text(model.info))
+            objective = model.objective(model.hold(encoded, trace), list(targets.values()), level=self._method.level)
             result = self._method.explain(objective, trace, tick)
+        except Unreadable:
+            raise  # This may pass, and what is written down stays.
         except (BadInput, Unsupported) as error:
             return AttributedRow(gaps=empty, notes=(str(error),)), maps
         maps[list(targets)] = shares_of(result)
@@ -167,7 +181,13 @@ class _Maker:
         if known.size:
             target = self._question.rows[sample].target
             if target is None or target not in known:
+                why = (
+                    "the data name no right document" if target is None else "the right document could not be embedded"
+                )
                 target = int(known[np.argmax(documents[known] @ trace.embedding)])
+                told = self._question.told(target)
+                told = told if len(told) <= _TOLD else f"{told[: _TOLD - 1]}…"
+                notes.append(f"Embedding: {why}, so its map is about this checkpoint's own first candidate, '{told}'.")
             candidates = Candidates(names=tuple(map(str, known)), embeddings=documents[known])
             spec = TargetSpec(about="embedding", candidate=str(target))
             found[trace.n_think] = resolve(spec, model, trace, None, candidates)[0]
@@ -192,8 +212,16 @@ class _Maker:
             ) from error
 
 
+def _is_made(path: Path) -> bool:
+    return path.is_file() and path.with_suffix(".safetensors").is_file()
+
+
 def _path(reading: Reading, sample: int, method: AttributionProbe, question: Question) -> Path:
-    """Equal for maps that would come out equal; the reading's folder stands for checkpoint, rows and candidates."""
-    asked = [VERSION, method.name, method.version, asdict(method), question.rows[sample].target]
+    """Equal for maps that would come out equal; the reading's folder stands for checkpoint, rows and candidates.
+
+    Which candidates it could embed is named too: a file that could not be read may be there again when it is read anew.
+    """
+    refused = sorted(reading.refused_documents)
+    asked = [VERSION, method.name, method.version, asdict(method), question.rows[sample].target, refused]
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     return reading.folder / f"attribution-{sample:05d}-{key}.json"

@@ -68,7 +68,7 @@ def tell_groups(groups: Groups, one: Scores, other: Scores, *, ranked: bool) -> 
                 name=name,
                 n=int(rows.sum()),
                 metrics=tell_metrics(mine),
-                differences=tell_differences(*mine, ranked=ranked) if rows.sum() > 1 else (),
+                differences=tell_differences(*mine, ranked=ranked),
             )
         )
     return tuple(found)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import final
@@ -60,6 +60,13 @@ def default_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "thinkscope" / "compare"
 
 
+def mark_used(folders: Iterable[Path]) -> None:
+    """Say that folders are in use, so that nobody tidies them away within the hour; one that has gone is passed over."""
+    for folder in folders:
+        with suppress(OSError):
+            os.utime(folder)
+
+
 def _used(folder: Path) -> float:
     with suppress(OSError):
         return folder.stat().st_mtime
@@ -68,7 +75,9 @@ def _used(folder: Path) -> float:
 
 def _weigh(folder: Path) -> int:
     total = 0
-    for file in folder.iterdir():
-        with suppress(OSError):
-            total += file.stat().st_size
+    # Another process may be tidying the same folder away.
+    with suppress(OSError):
+        for file in folder.iterdir():
+            with suppress(OSError):
+                total += file.stat().st_size
     return total

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from workbench.comparing.matching import SHUFFLES
 from workbench.comparing.reading import Reading
 from workbench.comparing.scores import SEED, estimate
-from workbench.comparing.spaces import SHUFFLES
 from workbench.comparison import Look, Match
 from workbench.stats import bootstrap_interval, ranks
 from workbench.stats_spaces import permutation_p
@@ -20,7 +20,8 @@ def liken_looks(
     """How far attention on the image agrees, of each think token with its counterpart, and of the embed token.
 
     By chance each sample's map is set beside maps of the other samples whose images are cut into the same patches. What is
-    left there is what both do on any image: looking at its middle, or at one corner that takes attention up (a sink).
+    left there is what both do on any image: looking at its middle, or at one corner that takes attention up (a sink). A sample
+    whose image is cut like no other has no chance; the agreement of those that have one is told beside it.
 
     Args:
         readings: the reference and the other.
@@ -71,17 +72,21 @@ def _look(
 ) -> Look:
     tables = [one @ other.T for one, other in groups]
     own = np.concatenate([table.diagonal() for table in tables])
-    # Sums of what stands off the diagonal, each sample with all the others of its group.
-    strange = [(table.sum() - table.trace(), len(table)) for table in tables if len(table) > 1]
-    chance = p = None
-    if strange:
-        chance = float(sum(total / (n - 1) for total, n in strange) / sum(n for _, n in strange))
-        p = permutation_p(float(own.mean()), _shuffled(tables))
+    alike = [table for table in tables if len(table) > 1]
+    there = chance = p = None
+    if alike:
+        there = float(np.concatenate([table.diagonal() for table in alike]).mean())
+        # Of what stands off the diagonal, each sample with all the others of its group.
+        strange = [(table.sum() - table.trace()) / (len(table) - 1) for table in alike]
+        chance = float(sum(strange) / sum(map(len, alike)))
+        p = permutation_p(there, _shuffled(alike))
     return Look(
         think=think,
         n=len(own),
         agreement=estimate(bootstrap_interval(own, seed=SEED)),
         chance=chance,
+        chance_n=sum(map(len, alike)),
+        chance_agreement=there,
         p=p,
     )
 

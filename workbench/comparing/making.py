@@ -1,6 +1,6 @@
 """How a comparison is made: each checkpoint is read in its turn and let go, then readings are set beside each other."""
 
-import gc
+import errno
 import hashlib
 import json
 import time
@@ -14,16 +14,16 @@ import numpy as np
 
 from workbench.assets import read_card, resolve_checkpoint
 from workbench.comparing.groups import Groups, group_rows
-from workbench.comparing.kept import Kept
+from workbench.comparing.kept import Kept, mark_used
 from workbench.comparing.pairing import compare_pair
 from workbench.comparing.question import Question, check_unchanged
 from workbench.comparing.reading import VERSION, Reading
 from workbench.comparing.scores import UNKNOWN, Scores, score, tell_metrics, writes
 from workbench.comparing.tracing import MAX_TOKENS, is_read, read_question
-from workbench.comparison import ComparedSample, Comparison, PairComparison, Placed, Side, Source
+from workbench.comparison import ComparedSample, Comparison, PairComparison, Placed, Refused, Side, Source
 from workbench.embedder import Embedder
-from workbench.errors import BadInput, OutOfMemory
-from workbench.models.checkpoint import choose_device, load_checkpoint
+from workbench.errors import BadInput, Cancelled, OutOfMemory, WorkbenchError
+from workbench.models.checkpoint import check_format, choose_device, let_go, load_checkpoint
 from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.stages import Progress, part_of, quiet
 from workbench.stats import top_k
@@ -74,6 +74,12 @@ class Compared:
     question: Question
     readings: tuple[Reading, ...]
     chosen: tuple[Chosen, ...]
+    """Of the readings; of what was asked for, one that could not be read is left out."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it would come out the same again: nothing is refused or missing that may go well another time."""
+        return not self.comparison.refused and all(reading.is_whole for reading in self.readings)
 
 
 def choose(names: Sequence[str]) -> tuple[Chosen, ...]:
@@ -84,7 +90,7 @@ def choose(names: Sequence[str]) -> tuple[Chosen, ...]:
 
     Raises:
         BadInput: for fewer than two or more than eight of them, or two that are the same.
-        BadCheckpoint: for a folder that is no checkpoint.
+        BadCheckpoint: for a folder that is no checkpoint, or one of no known format.
     """
     if not 2 <= len(names) <= MAX_CHECKPOINTS:
         raise BadInput(f"A comparison is of 2 to {MAX_CHECKPOINTS} checkpoints, not {len(names)}.")
@@ -92,6 +98,7 @@ def choose(names: Sequence[str]) -> tuple[Chosen, ...]:
     for given in names:
         path = resolve_checkpoint(given)
         check_folder(path)
+        check_format(path)
         sha256 = checkpoint_hash(path)
         for other in found:
             if other.sha256 == sha256:
@@ -114,6 +121,8 @@ def make_comparison(
 ) -> Compared:
     """Read the question with every checkpoint, one model in memory at a time, and compare the first with each other one.
 
+    Of three or more checkpoints, one that fails costs the others nothing: the comparison says why it is not in it.
+
     Args:
         chosen: as `choose` gave them.
         question: what they are asked.
@@ -123,35 +132,68 @@ def make_comparison(
         cancelled: asked before each batch and each figure.
 
     Raises:
-        BadInput: when there is no sample that all could read, when the data changed meanwhile, or for a column that cannot
-            make groups.
-        OutOfMemory: when a model does not fit; complete parts of all readings stay.
+        BadInput: for a column that cannot make groups. And when no pair can be compared: no sample that both could read, data
+            or a checkpoint that changed meanwhile, a reading that cannot be written or that somebody cleared.
+        BadCheckpoint: when the reference, or the one other, cannot be loaded.
+        OutOfMemory: when the reference, or the one other, does not fit; complete parts of all readings stay.
         Cancelled: when `cancelled` said so; likewise.
     """
     begin = time.perf_counter()
     groups = group_rows(question, by)
-    share = _READING / len(chosen)
-    readings = tuple(
-        _read(one, question, setup, part_of(tell, number * share, share), cancelled)
-        for number, one in enumerate(chosen)
-    )
-    setup.kept.tidy({reading.folder.name for reading in readings})
+    read, refused = _read_all(chosen, question, setup, tell, cancelled)
+    readings, names = [reading for _, reading in read], [one.name for one, _ in read]
+    folders = [reading.folder for reading in readings]
+    mark_used(folders)
+    setup.kept.tidy({folder.name for folder in folders})
     tell(_READING, "Comparing")
-    names = [one.name for one in chosen]
     scores = [score(question, reading, name) for reading, name in zip(readings, names, strict=True)]
-    pairs = _pairs(readings, scores, names, groups, tell, cancelled)
+    pairs, unlike = _pairs(readings, scores, names, groups, tell, cancelled, alone=len(chosen) == 2)
+    refused += unlike
+    if not pairs:
+        why = " ".join(f"'{one.what}': {one.why}" for one in refused)
+        raise BadInput(f"None of the other checkpoints could be compared with '{names[0]}'. {why}")
     comparison = Comparison(
         source=_source(question),
         sides=tuple(_side(reading, name) for reading, name in zip(readings, names, strict=True)),
         metrics=tell_metrics(scores),
         grouped_by=groups.column,
-        pairs=pairs,
+        pairs=tuple(pairs),
+        refused=tuple(refused),
         samples=_samples(question, readings, scores),
         notes=(*question.notes, *_notes(readings, names)),
         seconds=round(time.perf_counter() - begin, 3),
     )
     tell(1.0, "done")
-    return Compared(comparison, question, readings, tuple(chosen))
+    return Compared(comparison, question, tuple(readings), tuple(one for one, _ in read))
+
+
+def _read_all(
+    chosen: Sequence[Chosen], question: Question, setup: Setup, tell: Progress, cancelled: Callable[[], bool]
+) -> tuple[list[tuple[Chosen, Reading]], list[Refused]]:
+    """The readings of those that could read, and why the others could not. Raises when no two are left to be compared."""
+    share = _READING / len(chosen)
+    read: list[tuple[Chosen, Reading]] = []
+    refused: list[Refused] = []
+
+    def between() -> bool:
+        # While one reads, perhaps for hours, those before it are in use all the same.
+        mark_used(reading.folder for _, reading in read)
+        return cancelled()
+
+    for number, one in enumerate(chosen):
+        try:
+            reading = _read(one, question, setup, part_of(tell, number * share, share), between)
+        except Cancelled:
+            raise
+        except WorkbenchError as error:
+            if number == 0 or len(chosen) == 2:
+                raise
+            refused.append(Refused(what=one.name, why=str(error)))
+        else:
+            read.append((one, reading))
+        # Here, where no error holds on to it any more.
+        let_go()
+    return read, refused
 
 
 def _pairs(
@@ -161,21 +203,31 @@ def _pairs(
     groups: Groups,
     tell: Progress,
     cancelled: Callable[[], bool],
-) -> tuple[PairComparison, ...]:
-    """The first with each other one."""
+    *,
+    alone: bool,
+) -> tuple[list[PairComparison], list[Refused]]:
+    """The first with each other one, and which could not be compared with it. An error is raised where there is one alone."""
     part = (1 - _READING) / len(readings)
-    return tuple(
-        compare_pair(
-            (readings[0], readings[other]),
-            (scores[0], scores[other]),
-            (names[0], names[other]),
-            other,
-            groups,
-            tell=part_of(tell, _READING + part * (other - 1), part),
-            cancelled=cancelled,
-        )
-        for other in range(1, len(readings))
-    )
+    pairs: list[PairComparison] = []
+    refused: list[Refused] = []
+    for other in range(1, len(readings)):
+        try:
+            pair = compare_pair(
+                (readings[0], readings[other]),
+                (scores[0], scores[other]),
+                (names[0], names[other]),
+                other,
+                groups,
+                tell=part_of(tell, _READING + part * (other - 1), part),
+                cancelled=cancelled,
+            )
+        except BadInput as error:
+            if alone:
+                raise
+            refused.append(Refused(what=names[other], why=str(error)))
+        else:
+            pairs.append(pair)
+    return pairs, refused
 
 
 def _read(one: Chosen, question: Question, setup: Setup, tell: Progress, cancelled: Callable[[], bool]) -> Reading:
@@ -199,24 +251,34 @@ def _read(one: Chosen, question: Question, setup: Setup, tell: Progress, cancell
 
 
 def with_model(one: Chosen, setup: Setup, tell: Progress, use: Callable[[Embedder], T]) -> T:
-    """Load a checkpoint, use it and let it go, so that no two are in memory. Raises OutOfMemory when it does not fit."""
+    """Load a checkpoint, use it and let it go, so that no two are in memory.
+
+    Raises:
+        OutOfMemory: when it does not fit.
+        BadInput: when it is no longer the one that was chosen.
+    """
     with _memory_told(one, setup):
         tell(0.0, f"Loading {one.name}")
         if setup.load is not None:
-            return use(setup.load(one.path))
+            return use(_unchanged(one, setup.load(one.path)))
         try:
-            return use(load_checkpoint(one.path, device=setup.device, dtype=setup.dtype))
+            return use(_unchanged(one, load_checkpoint(one.path, device=setup.device, dtype=setup.dtype)))
         finally:
-            _let_go()
+            let_go()
 
 
-def _let_go() -> None:
-    """Give back what the last model held, before the next one comes."""
-    import torch
+def check_loaded(one: Chosen, model: Embedder) -> None:
+    """Raise BadInput when a checkpoint was changed on the disk between choosing and loading: it would be read under a false name."""
+    # A format need not tell the hash of what it loaded.
+    if (model.info.provenance.checkpoint_sha256 or checkpoint_hash(one.path)) != one.sha256:
+        raise BadInput(
+            f"The checkpoint '{one.name}' in '{one.path}' has changed on the disk since it was chosen; start again."
+        )
 
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+
+def _unchanged(one: Chosen, model: Embedder) -> Embedder:
+    check_loaded(one, model)
+    return model
 
 
 @contextmanager
@@ -233,11 +295,13 @@ def _memory_told(one: Chosen, setup: Setup) -> Iterator[None]:
 
 
 def is_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, says that memory ran out: Python's, the allocator's of the CPU or of a GPU."""
+    """Whether an error, or what it came from, says that memory ran out: Python's, the system's, an allocator's of CPU or GPU."""
     while error is not None:
         text = str(error).lower()
-        if isinstance(error, MemoryError) or (
-            isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
+        if (
+            isinstance(error, MemoryError)
+            or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+            or (isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY))
         ):
             return True
         error = error.__cause__

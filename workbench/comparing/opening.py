@@ -4,6 +4,7 @@ import numpy as np
 
 from workbench.attribution import AttributionProbe
 from workbench.comparing.attributing import AttributedRow, read_attributed
+from workbench.comparing.kept import mark_used
 from workbench.comparing.making import Compared
 from workbench.comparing.pairing import apart_by_grids
 from workbench.comparing.reading import ReadRow
@@ -28,7 +29,8 @@ def open_sample(
         method: whose maps it comes with, where `attribute_samples` made them.
 
     Raises:
-        BadInput: for a number that there is not, or a sample that one of them could not read.
+        BadInput: for a number that there is not, a sample that one of them could not read, or when somebody cleared what they
+            read.
     """
     comparison = compared.comparison
     if not 0 <= pair < len(comparison.pairs):
@@ -38,6 +40,7 @@ def open_sample(
     found = comparison.pairs[pair]
     row = compared.question.rows[sample]
     readings = compared.readings[found.reference], compared.readings[found.other]
+    mark_used(reading.folder for reading in readings)
     read = readings[0].rows[sample], readings[1].rows[sample]
     for side, one in zip((found.reference, found.other), read, strict=True):
         if row.pair is None or one.error:
@@ -49,7 +52,7 @@ def open_sample(
         pair=pair,
         sample=sample,
         images=row.pair.query.images,
-        diff=_diff(*read),
+        diff=() if any(one.what == "decoded thoughts" for one in found.refused) else _diff(*read),
         cards=_cards(found, read, (readings[0].info.n_think, readings[1].info.n_think)),
         grids=(read[0].grids, read[1].grids),
         maps=(readings[0].attention(sample), readings[1].attention(sample)),
@@ -92,11 +95,12 @@ def _cards(found: PairComparison, read: tuple[ReadRow, ReadRow], n_think: tuple[
         return ReadAs(words=words.words, probabilities=words.probabilities)
 
     pairs = [(match.reference, match.other) for match in found.matches]
-    if not pairs:  # one of them has no think tokens at all
+    alone = not pairs  # one of them has no think tokens at all
+    if alone:
         pairs = [(k + 1, None) for k in range(n_think[0])] + [(None, k + 1) for k in range(n_think[1])]
     cards = [
         Card(
-            label=_label(one, other),
+            label=_label(one, other, alone=alone),
             reference=None if one is None else one - 1,
             other=None if other is None else other - 1,
             read_reference=reads(0, one),
@@ -108,10 +112,10 @@ def _cards(found: PairComparison, read: tuple[ReadRow, ReadRow], n_think: tuple[
     return (*cards, embed)
 
 
-def _label(one: int | None, other: int | None) -> str:
-    if one is not None and other is not None:
-        return f"Thought {one}" if one == other else f"Thought {one} | {other}"
-    return f"Thought {one} | none" if other is None else f"Thought none | {other}"
+def _label(one: int | None, other: int | None, *, alone: bool) -> str:
+    if alone or one == other:
+        return f"Thought {one or other}"
+    return f"Thought {one or 'none'} | {other or 'none'}"
 
 
 def _standings(compared: Compared, found: PairComparison, sample: int) -> tuple[Standing, ...]:

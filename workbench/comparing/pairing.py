@@ -7,14 +7,13 @@ from jaxtyping import Bool, Int
 
 from workbench.comparing.groups import Groups, tell_groups
 from workbench.comparing.looking import liken_looks
+from workbench.comparing.matching import by_position
 from workbench.comparing.reading import Reading
-from workbench.comparing.scores import SEED, UNKNOWN, Scores, estimate, tell_differences
+from workbench.comparing.scores import LEAST_PAIRS, SEED, UNKNOWN, Scores, estimate, tell_differences, untold
 from workbench.comparing.spaces import (
-    LEAST,
     Thoughts,
-    by_position,
     draw_measured,
-    liken,
+    liken_alone,
     liken_thoughts,
     make_space,
     n_neighbours,
@@ -23,11 +22,12 @@ from workbench.comparison import Agreement, Change, Likeness, PairComparison, Re
 from workbench.errors import BadInput, Cancelled
 from workbench.stages import Progress, quiet
 from workbench.stats import bootstrap_interval, overlap, spearman, top_k
-from workbench.stats_spaces import unit_neighbours
+from workbench.stats_spaces import LEAST, unit_neighbours
 from workbench.words import changed_words
 
 FIRST = 10
 """Candidates of which it is counted how many both rankings begin with."""
+LEAST_RANKED = 2
 
 Two = tuple[Reading, Reading]
 
@@ -77,11 +77,12 @@ def compare_pair(
     return PairComparison(
         reference=0,
         other=other,
-        differences=tell_differences(*scores, ranked=ranked) if len(common) > 1 else (),
+        differences=tell_differences(*scores, ranked=ranked),
         groups=tell_groups(groups, *scores, ranked=ranked),
         agreements=agreements,
         looks=looks,
         likeness=likeness,
+        by_depth=thoughts.by_depth if thoughts else (),
         layers=thoughts and thoughts.layers,
         steps=thoughts and thoughts.steps,
         depths=thoughts and thoughts.depths,
@@ -101,11 +102,11 @@ def _liken(
         return (), None
     measured = draw_measured(common)
     spaces = [make_space(reading.embeddings()[measured]) for reading in readings]
-    embeddings = liken(spaces[0], spaces[1], "embedding")
-    step(0.4, "Comparing thoughts")
+    embeddings = liken_alone(spaces[0], spaces[1], "embedding")
+    step(0.3, "Comparing thoughts")
     if not all(reading.info.n_think for reading in readings):
         return (embeddings,), None
-    thoughts = liken_thoughts(readings[0], readings[1], measured)
+    thoughts = liken_thoughts(*readings, measured, lambda done: step(0.3 + 0.5 * done, "Comparing thoughts"))
     return (embeddings, *thoughts.likeness), thoughts
 
 
@@ -143,11 +144,16 @@ def _refuse(
         counts = " and ".join(f"'{name}' without {len(one):,}" for name, one in zip(names, refused, strict=True))
         why = f"Each ranks other candidates: {counts} of {readings[0].about.n_documents:,} that it could not embed."
         found.append(Refused(what="rankings", why=why))
-    elif not scores[0].cosines.shape[1]:
+    elif not (total := readings[0].about.n_documents):
         found.append(Refused(what="rankings", why="The data name no right documents, so there is nothing to rank."))
+    elif (known := total - len(refused[0])) < LEAST_RANKED:
+        why = f"Both could embed {known:,} of {total:,} candidates, and a ranking is of {LEAST_RANKED} or more."
+        found.append(Refused(what="rankings", why=why))
     n = len(common)
-    if n == 1:
+    if n < LEAST_PAIRS:
         found.append(Refused(what="differences", why="One sample has no spread; metrics are compared over 2 or more."))
+    else:
+        found += [Refused(what=metric, why=why) for metric, why in untold(*scores).items()]
     if n < LEAST:
         why = f"Likeness of spaces is defined for {LEAST} samples or more, and both could read {n}."
         found.append(Refused(what="embeddings and thoughts", why=why))
@@ -162,11 +168,8 @@ def _refuse(
         for metric, why in scores[mine].undefined.items():
             if metric in scores[yours].values:
                 found.append(Refused(what=metric, why=why))
-    silent = [name for name, reading in zip(names, readings, strict=True) if not any(r.thought for r in reading.rows)]
-    if silent:
-        told = " and ".join(f"'{name}'" for name in silent)
-        write = "writes" if len(silent) == 1 else "write"
-        found.append(Refused(what="decoded thoughts", why=f"{told} {write} no text, so there is no diff of words."))
+    if why := _unlike_texts(scores, names):
+        found.append(Refused(what="decoded thoughts", why=why))
     if apart.any():
         why = (
             f"The images of {int(apart.sum()):,} of {n:,} samples are cut into other patches, so their attention maps are "
@@ -174,6 +177,21 @@ def _refuse(
         )
         found.append(Refused(what="attention maps", why=why))
     return found
+
+
+def _unlike_texts(scores: tuple[Scores, Scores], names: tuple[str, str]) -> str:
+    """Why the words of decoded thoughts may not be set against each other; empty when they may."""
+    silent = [name for name, one in zip(names, scores, strict=True) if one.writes == "nothing"]
+    if silent:
+        told = " and ".join(f"'{name}'" for name in silent)
+        return f"{told} {'writes' if len(silent) == 1 else 'write'} no text, so there is no diff of words."
+    if scores[0].writes == scores[1].writes:
+        return ""
+    one, other = (
+        f"'{name}' writes {'its reasoning' if one.writes == 'reasoning' else 'the words of the document to be found'}"
+        for name, one in zip(names, scores, strict=True)
+    )
+    return f"{one} and {other}; such texts differ in nearly every word, which would mean nothing."
 
 
 def _other_grids(readings: Two, common: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
@@ -196,8 +214,6 @@ def _agree(scores: tuple[Scores, Scores], common: Int[np.ndarray, " n"]) -> tupl
     known = np.isfinite(scores[0].cosines[common]).all(axis=0)
     one, other = (side.cosines[common][:, known] for side in scores)
     m = one.shape[1]
-    if m < 2:
-        return ()
     k = min(FIRST, m)
     best = [top_k(side, k) for side in (one, other)]
     figures = (
@@ -237,7 +253,7 @@ def _changes(
         ranks = [int(side.ranks[row]) if ranked and side.ranks[row] != UNKNOWN else None for side in scores]
         thoughts = [reading.rows[row].thought for reading in readings]
         words = None
-        if thoughts[0] is not None and thoughts[1] is not None:
+        if thoughts[0] is not None and thoughts[1] is not None and scores[0].writes == scores[1].writes:
             words = changed_words(thoughts[0].text, thoughts[1].text)
         found.append(
             Change(

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from workbench.embedder import EmbedderInfo
+from workbench.errors import BadInput
 from workbench.store import loads
 from workbench.types import DecodedThought, PatchGrid
 
-VERSION = 1
+VERSION = 2
 """Raised when a reading would come out otherwise, so that older ones are not taken for it."""
 ABOUT = "about.json"
 
@@ -31,6 +32,8 @@ class ReadRow:
     """What the checkpoint made of one row, without arrays."""
 
     error: str = ""
+    passing: bool = False
+    """Whether the error may pass, since it is of a file: then the row is read anew when the reading is opened again."""
     thought: DecodedThought | None = None
     grids: tuple[PatchGrid, ...] = ()
     think: tuple[ReadWords, ...] = ()
@@ -59,19 +62,26 @@ class About:
     n_documents: int
     size: int
     """Rows of a part."""
+    n_passing: int = 0
+    """Rows and candidates whose error may pass."""
 
 
 @final
 class Reading:
-    """A complete reading in a folder. Arrays are loaded anew each time, so that holding readings costs little."""
+    """A complete reading in a folder. Arrays are loaded anew each time, so that holding readings costs little.
+
+    Whatever reads from the folder raises BadInput when somebody has cleared it meanwhile.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.about = loads(About, (folder / ABOUT).read_text(encoding="utf-8"))
+        self.about = loads(About, _text(folder / ABOUT))
 
     @property
     def is_whole(self) -> bool:
-        """Whether all its files are there; somebody may have deleted some."""
+        """Whether all its files are there, which somebody may have deleted, and nothing in it is to be read anew."""
+        if self.about.n_passing:
+            return False
         counts = {"rows": self.about.n_rows, "documents": self.about.n_documents}
         return all(
             (self.folder / f"{part_name(kind, number)}.{ending}").is_file()
@@ -148,8 +158,7 @@ class Reading:
     def _parts(self, kind: str) -> Iterator[tuple[int, Part]]:
         n = self.about.n_rows if kind == "rows" else self.about.n_documents
         for number in range(-(-n // self.about.size)):
-            text = (self.folder / f"{part_name(kind, number)}.json").read_text(encoding="utf-8")
-            yield number, loads(Part, text)
+            yield number, loads(Part, _text(self.folder / f"{part_name(kind, number)}.json"))
 
 
 def part_name(kind: str, number: int) -> str:
@@ -160,4 +169,20 @@ def part_name(kind: str, number: int) -> str:
 def _reader(path: Path) -> Any:
     from safetensors import safe_open
 
-    return safe_open(path, framework="numpy")
+    try:
+        return safe_open(path, framework="numpy")
+    except FileNotFoundError as error:
+        raise _gone(path) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise _gone(path) from error
+
+
+def _gone(path: Path) -> BadInput:
+    return BadInput(
+        f"What a checkpoint read was cleared from '{path.parent.parent}' meanwhile; ask for the same again, and it is read anew."
+    )

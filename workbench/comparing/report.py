@@ -1,11 +1,12 @@
 """The report of a comparison: which samples it shows in full, opened from the disk and handed to the renderer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from workbench.attribution import AttributionProbe
 from workbench.comparing.making import Compared
 from workbench.comparing.opening import open_sample
-from workbench.comparison import PairComparison
+from workbench.comparison import Comparison, PairComparison
 from workbench.images import open_image
 from workbench.render import comparison_html as renderer
 
@@ -14,11 +15,12 @@ EACH = 4
 
 
 def comparison_html(compared: Compared, *, first: str | None = None, method: AttributionProbe | None = None) -> str:
-    """One self-contained HTML file. Raises BadInput when an image has gone or changed since it was read.
+    """One self-contained HTML file. Raises BadInput when an image has gone or changed since it was read, or a reading has.
 
     Args:
         compared: the comparison.
-        first: id of the sample that comes first; None: the first that both could read.
+        first: id of the sample that comes first, where both could read it (else a note says why not); None: the first that
+            both could read.
         method: whose maps are shown, of the samples that it was made for.
     """
     shown = [
@@ -26,13 +28,34 @@ def comparison_html(compared: Compared, *, first: str | None = None, method: Att
         for number, samples in enumerate(shown_samples(compared, first=first))
         for view in (open_sample(compared, sample, number, method=method) for sample in samples)
     ]
-    return renderer.comparison_html(compared.comparison, shown)
+    comparison = compared.comparison
+    notes = (*comparison.notes, *unread_notes(comparison, first))
+    return renderer.comparison_html(replace(comparison, notes=notes), shown)
 
 
 def shown_samples(compared: Compared, *, first: str | None = None) -> list[list[int]]:
     """For each pair, the samples that its report shows in full."""
     wanted = None if first is None else compared.comparison.place_of(first)
     return [choose_samples(pair, wanted) for pair in compared.comparison.pairs]
+
+
+def unread_notes(comparison: Comparison, first: str | None) -> list[str]:
+    """For each pair that cannot open with the sample asked for, why: one of both could not read it."""
+    place = None if first is None else comparison.place_of(first)
+    found = []
+    for pair in comparison.pairs:
+        sides = (pair.reference, pair.other)
+        common = [change.sample for change in pair.changes]
+        if place is None or place in common:
+            continue
+        names = [comparison.sides[side].name for side in sides]
+        errors = [comparison.samples[place].errors[side] for side in sides]
+        why = next(f"'{name}' could not read it: {error}" for name, error in zip(names, errors, strict=True) if error)
+        found.append(
+            f"Sample '{first}' was asked for, but {why} '{names[1]}' against '{names[0]}' opens with sample "
+            f"'{comparison.samples[common[0]].id}' instead."
+        )
+    return found
 
 
 def choose_samples(pair: PairComparison, first: int | None = None) -> list[int]:

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from workbench.comparing.question import AskedRow, Question
 from workbench.comparing.reading import Reading, ReadRow
+from workbench.comparing.spelling import Cuts, cuts_of, is_cut_alike
 from workbench.comparison import Difference, Estimate, Metric, Writes
 from workbench.data.reader import find_reader
 from workbench.data.readers.shapes import sample_at
@@ -19,6 +20,8 @@ from workbench.stats import Interval, bootstrap_interval, paired_interval, rank_
 SEED = 0
 UNKNOWN = 0
 """Rank of a target that is not known, or not ranked."""
+LEAST_PAIRS = 2
+"""Samples below which a difference has no spread."""
 _RANKED = ("hit_at_1", "mrr")
 _ABOUT = {
     "hit_at_1": "Share of the queries whose right document ranks first.",
@@ -42,6 +45,9 @@ class Scores:
     """By metric; NaN where a sample has none."""
     undefined: Mapping[str, str]
     """Metrics of other checkpoints that this one has not, with the reason."""
+    writes: Writes
+    cuts: Cuts
+    """How the words of its thoughts are cut into tokens."""
 
     def only(self, rows: Bool[np.ndarray, " rows"]) -> "Scores":
         """The same with values of these rows alone; a metric without any is left out."""
@@ -73,7 +79,14 @@ def score(question: Question, reading: Reading, name: str) -> Scores:
         values["mrr"] = np.where(known, 1 / np.maximum(ranks, 1), np.nan)
     said = _score_thoughts(question, reading, name, undefined)
     kept = {metric: one for metric, one in (values | said).items() if np.isfinite(one).any()}
-    return Scores(cosines=cosines, ranks=ranks, values=kept, undefined=undefined)
+    return Scores(
+        cosines=cosines,
+        ranks=ranks,
+        values=kept,
+        undefined=undefined,
+        writes=writes(reading),
+        cuts=cuts_of(row.thought for row in reading.rows if row.thought is not None),
+    )
 
 
 def tell_metrics(scores: Sequence[Scores]) -> tuple[Metric, ...]:
@@ -86,18 +99,46 @@ def tell_metrics(scores: Sequence[Scores]) -> tuple[Metric, ...]:
 
 
 def tell_differences(first: Scores, second: Scores, *, ranked: bool) -> tuple[Difference, ...]:
-    """Paired differences of what both have, over the samples that have both; of ranks only where rankings may be compared."""
+    """Paired differences of what both have, over the samples that have both; none of what `untold` gives a reason for."""
     found = []
-    for name in _ABOUT:
-        if name not in first.values or name not in second.values or (name in _RANKED and not ranked):
+    left = untold(first, second)
+    for name in _shared(first, second):
+        if name in left or (name in _RANKED and not ranked):
             continue
-        one, other = first.values[name], second.values[name]
-        both = np.isfinite(one) & np.isfinite(other)
-        if both.any():
-            change = estimate(paired_interval(one[both], other[both], seed=SEED))
-            higher, lower = int((other[both] > one[both]).sum()), int((other[both] < one[both]).sum())
-            found.append(Difference(metric=name, change=change, higher=higher, lower=lower))
+        both = _both(first, second, name)
+        one, other = first.values[name][both], second.values[name][both]
+        change = estimate(paired_interval(one, other, seed=SEED))
+        higher, lower = int((other > one).sum()), int((other < one).sum())
+        found.append(Difference(metric=name, change=change, higher=higher, lower=lower))
     return tuple(found)
+
+
+def untold(first: Scores, second: Scores) -> dict[str, str]:
+    """Metrics that both have but that must not be set against each other, with the reason."""
+    found = {}
+    for name in _shared(first, second):
+        if (n := int(_both(first, second, name).sum())) < LEAST_PAIRS:
+            told = "No sample has" if not n else "Only one sample has"
+            found[name] = f"{told} it under both, and a difference is told over {LEAST_PAIRS} or more."
+    if "token_log_probability" in _shared(first, second):
+        if first.writes != second.writes:
+            found["token_log_probability"] = (
+                "One writes its reasoning and the other the words of the document to be found, so the tokens are of unlike texts."
+            )
+        elif not is_cut_alike(first.cuts, second.cuts):
+            found["token_log_probability"] = (
+                "They cut the words that both wrote into other tokens, or wrote no word in common, so a token is not the same "
+                "piece of text under both."
+            )
+    return found
+
+
+def _shared(first: Scores, second: Scores) -> list[str]:
+    return [name for name in _ABOUT if name in first.values and name in second.values]
+
+
+def _both(first: Scores, second: Scores, name: str) -> Bool[np.ndarray, " rows"]:
+    return np.isfinite(first.values[name]) & np.isfinite(second.values[name])
 
 
 def estimate(interval: Interval) -> Estimate:

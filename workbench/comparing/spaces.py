@@ -3,19 +3,20 @@
 Everything is measured on the same samples, which both could read; of many, on a seeded draw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from workbench.comparing.matching import Pairs, Shuffles, left_over, match, place_of, shuffle
 from workbench.comparing.reading import Reading
 from workbench.comparing.scores import SEED, estimate
 from workbench.comparison import Grid, Likeness, Match
 from workbench.stats import bootstrap_interval, overlap
 from workbench.stats_spaces import (
-    LEAST,
+    centred_points,
     debiased_cka,
     permutation_p,
     procrustes_residual,
@@ -28,16 +29,15 @@ from workbench.stats_spaces import (
 MEASURED = 500
 """Samples beyond which some are drawn: matrices of n x n for every layer must fit, and more of them sharpen little."""
 NEIGHBOURS = 10
-SHUFFLES = 199
-"""So the smallest p is 0.005."""
 _RESIDUAL_SHUFFLES = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Vectors of the measured samples, with what is compared of them made once."""
+    """Vectors of the measured samples, as each figure needs them, made once."""
 
-    vectors: Float[np.ndarray, "n dim"]
+    points: Float[np.ndarray, "n dims"]
+    """About their mean, in at most n dimensions."""
     near: Int[np.ndarray, "n k"]
     kernel: Float[np.ndarray, "n n"]
 
@@ -47,6 +47,9 @@ class Thoughts:
     """Likeness of the thoughts of two checkpoints."""
 
     likeness: tuple[Likeness, ...]
+    """At the last layers: of their mean, then of each pair."""
+    by_depth: tuple[Likeness, ...]
+    """The same at every layer of the reference and the layer of like depth of the other."""
     layers: Grid
     steps: Grid
     depths: Grid
@@ -66,96 +69,99 @@ def draw_measured(common: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
 
 def make_space(vectors: Float[np.ndarray, "n dim"]) -> Space:
     """What is compared of some vectors. Raises ValueError for fewer than 4."""
-    return Space(vectors, unit_neighbours(vectors, n_neighbours(len(vectors))), u_centred(vectors))
+    return Space(centred_points(vectors), unit_neighbours(vectors, n_neighbours(len(vectors))), u_centred(vectors))
 
 
 def liken(
-    one: Space,
-    other: Space,
+    one: Sequence[Space],
+    other: Sequence[Space],
+    pair: tuple[int, int],
+    drawn: Shuffles,
     of: Literal["embedding", "thoughts", "thought"],
-    *,
-    think: tuple[int, ...] = (),
     layer: tuple[int, ...] = (),
 ) -> Likeness:
-    """All figures of two spaces, with permutation tests; the numbers only name what was compared."""
-    n, k = one.near.shape
-    generator = np.random.default_rng(SEED)
-    orders = np.stack([generator.permutation(n) for _ in range(SHUFFLES)])
-    shared = overlap(one.near, other.near)
-    cka, null = debiased_cka(one.kernel, other.kernel), shuffled_cka(one.kernel, other.kernel, orders)
-    by_chance = [procrustes_residual(one.vectors, other.vectors[order]) for order in orders[:_RESIDUAL_SHUFFLES]]
+    """All figures of two spaces, each beside what it reads over shuffled samples.
+
+    Args:
+        one: spaces of the reference.
+        other: of the other checkpoint.
+        pair: places of the two.
+        drawn: the shuffles. Where likeness chose the pairs, the two are held against those chosen in each shuffle.
+        of: what the spaces are of.
+        layer: their layers, to be told.
+    """
+    mine, yours = one[pair[0]], other[pair[1]]
+    n, k = mine.near.shape
+    at = pair[place_of(len(one), len(other))]
+    overlaps, ckas, residuals = _by_chance(one, other, at, drawn)
+    shared, cka = overlap(mine.near, yours.near), debiased_cka(mine.kernel, yours.kernel)
     return Likeness(
         of=of,
-        think=think,
+        think=(pair[0] + 1, pair[1] + 1) if of == "thought" else (),
         layer=layer,
         n=n,
         neighbours=k,
         overlap=estimate(bootstrap_interval(shared, seed=SEED)),
-        overlap_chance=k / (n - 1),
-        overlap_p=permutation_p(float(shared.mean()), shuffled_overlap(one.near, other.near, orders)),
+        overlap_chance=float(overlaps.mean()) if drawn.matched else k / (n - 1),
+        overlap_p=permutation_p(float(shared.mean()), overlaps),
         cka=cka,
-        cka_chance=float(null.mean()),
-        cka_p=permutation_p(cka, null),
-        residual=procrustes_residual(one.vectors, other.vectors),
-        residual_chance=float(np.mean(by_chance)),
+        cka_chance=float(ckas.mean()),
+        cka_p=permutation_p(cka, ckas),
+        residual=procrustes_residual(mine.points, yours.points),
+        residual_chance=float(residuals.mean()),
     )
 
 
-def liken_thoughts(one: Reading, other: Reading, at: Int[np.ndarray, " n"]) -> Thoughts:
+def liken_alone(
+    one: Space, other: Space, of: Literal["embedding", "thoughts"], layer: tuple[int, ...] = ()
+) -> Likeness:
+    """All figures of two spaces that were not chosen among others."""
+    return liken((one,), (other,), (0, 0), shuffle(len(one.near)), of, layer)
+
+
+def liken_thoughts(
+    one: Reading, other: Reading, at: Int[np.ndarray, " n"], tell: Callable[[float], None] = lambda _: None
+) -> Thoughts:
     """Compare think tokens layer by layer, token by token at the last layer, and matched ones at every layer.
 
     Args:
         one: the reference; both have think tokens.
         other: another checkpoint, of any number of layers and think tokens and any width.
         at: rows that are measured, at least 4.
+        tell: told the share done before each layer; may raise to stop.
     """
+    readings = (one, other)
     layers = [
-        [make_space(_pooled(reading, layer, at)) for layer in range(reading.info.n_layers)] for reading in (one, other)
+        [make_space(_pooled(reading, layer, at)) for layer in range(reading.info.n_layers)] for reading in readings
     ]
-    grid = _grid(layers[0], layers[1], _names("layer", len(layers[0])), _names("layer", len(layers[1])))
-    last = (one.info.n_layers, other.info.n_layers)
-    likeness = [liken(layers[0][-1], layers[1][-1], "thoughts", layer=last)]
-    del layers
-    steps = [_steps(reading, reading.info.n_layers - 1, at) for reading in (one, other)]
-    by_step = _grid(steps[0], steps[1], _names("think", len(steps[0])), _names("think", len(steps[1])))
+    names = [_names("layer", len(spaces)) for spaces in layers]
+    grid = _grid(layers[0], layers[1], names[0], names[1])
+    n_layers = len(layers[0])
+    like = [like_depth(layer, n_layers, len(layers[1])) for layer in range(n_layers)]
+    steps = [_steps(reading, reading.info.n_layers - 1, at) for reading in readings]
     n, m = len(steps[0]), len(steps[1])
+    by_step = _grid(steps[0], steps[1], _names("think", n), _names("think", m))
     # Of equally many each has its counterpart; otherwise likeness decides who goes with whom.
-    pairs = [(k, k) for k in range(n)] if n == m else match(by_step.overlap)
-    likeness += [liken(steps[0][a], steps[1][b], "thought", think=(a + 1, b + 1), layer=last) for a, b in pairs]
-    matches = tuple(
+    pairs, drawn = _pair_up(steps[0], steps[1])
+    pooled: list[Likeness] = []
+    single: list[Likeness] = []
+    for layer, deep in enumerate(like):
+        tell(layer / n_layers)
+        told = (layer + 1, deep + 1)
+        pooled.append(liken_alone(layers[0][layer], layers[1][deep], "thoughts", told))
+        mine, yours = steps if layer == n_layers - 1 else (_steps(one, layer, at), _steps(other, deep, at))
+        single += [liken(mine, yours, pair, drawn, "thought", told) for pair in pairs]
+    matches = (
         Match(reference=a + 1, other=b + 1, overlap=float(by_step.overlap[a, b]), cka=float(by_step.cka[a, b]))
         for a, b in pairs
     )
     return Thoughts(
-        likeness=tuple(likeness),
+        likeness=(pooled[-1], *single[-len(pairs) :]),
+        by_depth=(*pooled, *single),
         layers=grid,
         steps=by_step,
-        depths=_depths(one, other, at, pairs),
+        depths=_depths(single, pairs, n_layers == other.info.n_layers),
         matches=(*matches, *left_over(pairs, n, m)),
-    )
-
-
-def match(likeness: Float[np.ndarray, "rows cols"]) -> list[tuple[int, int]]:
-    """Pairs of rows and columns, each used once, whose likeness sums to the most (the Hungarian method), by row."""
-    from scipy.optimize import linear_sum_assignment
-
-    rows, cols = linear_sum_assignment(likeness, maximize=True)
-    return sorted(zip(rows.tolist(), cols.tolist(), strict=True))
-
-
-def by_position(n: int, m: int) -> tuple[Match, ...]:
-    """Think tokens matched by their place alone, for too few samples to tell how alike they are."""
-    pairs = [(k, k) for k in range(min(n, m))]
-    found = tuple(Match(reference=a + 1, other=b + 1, overlap=None, cka=None) for a, b in pairs)
-    return (*found, *left_over(pairs, n, m))
-
-
-def left_over(pairs: Sequence[tuple[int, int]], n: int, m: int) -> tuple[Match, ...]:
-    """Think tokens that no pair took."""
-    mine, yours = ({pair[side] for pair in pairs} for side in (0, 1))
-    return (
-        *(Match(reference=a + 1, other=None, overlap=None, cka=None) for a in range(n) if a not in mine),
-        *(Match(reference=None, other=b + 1, overlap=None, cka=None) for b in range(m) if b not in yours),
     )
 
 
@@ -164,28 +170,39 @@ def like_depth(layer: int, n: int, m: int) -> int:
     return round(layer * (m - 1) / (n - 1)) if n > 1 else m - 1
 
 
-def _depths(one: Reading, other: Reading, at: Int[np.ndarray, " n"], pairs: Sequence[tuple[int, int]]) -> Grid:
-    n, m = one.info.n_layers, other.info.n_layers
-    rows = []
-    for layer in range(n):
-        mine, yours = _steps(one, layer, at), _steps(other, like_depth(layer, n, m), at)
-        rows.append(
-            [
-                (overlap(mine[a].near, yours[b].near).mean(), debiased_cka(mine[a].kernel, yours[b].kernel))
-                for a, b in pairs
-            ]
-        )
-    values = np.array(rows, dtype=np.float32).reshape(n, len(pairs), 2)
-    deep = tuple(
-        f"layer {layer + 1}" if n == m else f"layer {layer + 1} | {like_depth(layer, n, m) + 1}" for layer in range(n)
-    )
+def _pair_up(one: Sequence[Space], other: Sequence[Space]) -> tuple[Pairs, Shuffles]:
+    if len(one) == len(other):
+        return [(k, k) for k in range(len(one))], shuffle(len(one[0].near), len(one))
+    return match(np.stack([space.near for space in one]), np.stack([space.near for space in other]))
+
+
+def _by_chance(
+    one: Sequence[Space], other: Sequence[Space], at: int, drawn: Shuffles
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, " few"]]:
+    """Overlap, CKA and residual of the pair at a place under every shuffle; the residual, which is slow, under a few."""
+    overlaps, ckas = np.empty(len(drawn.orders)), np.empty(len(drawn.orders))
+    taken = drawn.pairs[:, at]
+    for a, b in np.unique(taken, axis=0).tolist():
+        here = np.flatnonzero((taken == (a, b)).all(axis=1))
+        overlaps[here] = shuffled_overlap(one[a].near, other[b].near, drawn.orders[here])
+        ckas[here] = shuffled_cka(one[a].kernel, other[b].kernel, drawn.orders[here])
+    residuals = [
+        procrustes_residual(one[a].points, other[b].points[order])
+        for (a, b), order in zip(taken[:_RESIDUAL_SHUFFLES].tolist(), drawn.orders, strict=False)
+    ]
+    return overlaps, ckas, np.array(residuals)
+
+
+def _depths(found: Sequence[Likeness], pairs: Pairs, same: bool) -> Grid:
+    """What was found of the pairs at each layer, one layer after the other, as a table."""
+    rows = [found[begin : begin + len(pairs)] for begin in range(0, len(found), len(pairs))]
     return Grid(
-        rows=deep,
+        rows=tuple(f"layer {a}" if same else f"layer {a} | {b}" for a, b in (row[0].layer for row in rows)),
         cols=tuple(f"think {a + 1} | {b + 1}" for a, b in pairs),
-        overlap=np.ascontiguousarray(values[..., 0]),
-        cka=np.ascontiguousarray(values[..., 1]),
-        overlap_chance=n_neighbours(len(at)) / (len(at) - 1),
-        n=len(at),
+        overlap=np.array([[one.overlap.value for one in row] for row in rows], dtype=np.float32),
+        cka=np.array([[one.cka for one in row] for row in rows], dtype=np.float32),
+        overlap_chance=float(np.mean([one.overlap_chance for one in found])),
+        n=found[0].n,
     )
 
 
@@ -214,18 +231,3 @@ def _pooled(reading: Reading, layer: int, at: Int[np.ndarray, " n"]) -> Float[np
 def _steps(reading: Reading, layer: int, at: Int[np.ndarray, " n"]) -> list[Space]:
     states = reading.states(layer)[at]
     return [make_space(np.ascontiguousarray(states[:, k])) for k in range(states.shape[1])]
-
-
-__all__ = [
-    "LEAST",
-    "Space",
-    "Thoughts",
-    "by_position",
-    "draw_measured",
-    "like_depth",
-    "liken",
-    "liken_thoughts",
-    "make_space",
-    "match",
-    "n_neighbours",
-]

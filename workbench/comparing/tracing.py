@@ -1,6 +1,7 @@
 """A model reads the question, part by part onto the disk; what is there already is not made again."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -11,9 +12,9 @@ from workbench.assets import read_card
 from workbench.comparing.question import Question
 from workbench.comparing.reading import ABOUT, About, Part, Reading, ReadRow, ReadWords, part_name
 from workbench.embedder import DecodesThoughts, Embedder, Keep, ReadsVocabulary
-from workbench.errors import BadInput, Cancelled, Unsupported
+from workbench.errors import BadInput, Cancelled, Unreadable, Unsupported
 from workbench.stages import Progress, quiet
-from workbench.store import dumps, write_bytes_atomic, write_text_atomic
+from workbench.store import dumps, loads, write_bytes_atomic, write_text_atomic
 from workbench.types import Encoded, Sample, Trace
 from workbench.vocabulary import read_states
 
@@ -41,7 +42,8 @@ def read_question(
     Args:
         model: of the checkpoint.
         question: what is read.
-        folder: of this reading alone; complete parts in it are taken as they are.
+        folder: of this reading alone; complete parts in it are taken as they are, but for those that lack a row because its
+            file could not be read.
         checkpoint: folder of the model, for its name and title.
         tell: told the share done.
         cancelled: asked before each batch.
@@ -51,28 +53,24 @@ def read_question(
         BadInput: when the disk has no room.
     """
     tracer = _Tracer(model, folder, _Steps(question, tell, cancelled))
-    try:
-        tracer.read_rows([row.pair.query if row.pair else row.error for row in question.rows])
-        tracer.read_documents(question.documents)
-        card = read_card(checkpoint)
-        about = About(
-            name=card.name,
-            title=card.title,
-            knows=card.knows,
-            info=model.info,
-            question=question.key,
-            data_revision=question.revision,
-            n_rows=len(question.rows),
-            n_documents=len(question.documents),
-            size=SIZE,
-        )
+    tracer.read_rows([row.pair.query if row.pair else row.error for row in question.rows])
+    tracer.read_documents(question.documents)
+    card = read_card(checkpoint)
+    about = About(
+        name=card.name,
+        title=card.title,
+        knows=card.knows,
+        info=model.info,
+        question=question.key,
+        data_revision=question.revision,
+        n_rows=len(question.rows),
+        n_documents=len(question.documents),
+        size=SIZE,
+        n_passing=tracer.n_passing,
+    )
+    with _written(folder):
         # Last: a folder with it is a complete reading.
         write_text_atomic(folder / ABOUT, dumps(about))
-    except OSError as error:
-        raise BadInput(
-            f"The reading of '{model.info.name}' cannot be written to {folder.parent} ({error.strerror or error}); free some space, "
-            "or name another folder with --keep."
-        ) from error
     return Reading(folder)
 
 
@@ -107,6 +105,8 @@ class _Tracer:
         self._steps = steps
         self._room = _POSITIONS["cuda" if model.info.provenance.device.startswith("cuda") else "cpu"]
         self._decoder = model if isinstance(model, DecodesThoughts) and model.info.contexts else None
+        self.n_passing = 0
+        """Rows and candidates whose error may pass."""
 
     def read_rows(self, queries: Sequence[Sample | str]) -> None:
         message = f"Reading samples with {self._model.info.name}"
@@ -118,8 +118,10 @@ class _Tracer:
                 self._steps.check(message)
                 for place, trace in self._trace(part, batch, rows):
                     maps[place] = cell_attention(trace)
-                    # Only the cache is needed from here on; whole attention of a part would be the largest thing held.
-                    traces[place] = replace(trace, attention=trace.attention[:0])
+                    # Only the cache is needed from here on. Whole attention of a part would be the largest thing held, and a
+                    # slice of it, however small, would hold it.
+                    none = np.zeros((0, *trace.attention.shape[1:]), dtype=np.float32)
+                    traces[place] = replace(trace, attention=none)
             self._read_thoughts(traces, rows)
             self._write("rows", number, rows, _arrays(traces, maps))
 
@@ -140,10 +142,15 @@ class _Tracer:
         for number, begin in enumerate(range(0, len(items), SIZE)):
             part = items[begin : begin + SIZE]
             self._steps.check(message)
-            name = part_name(kind, number)
-            if not all((self._folder / f"{name}.{ending}").is_file() for ending in ("json", "safetensors")):
+            if not self._is_done(part_name(kind, number)):
                 yield number, part
             self._steps.done(len(part))
+
+    def _is_done(self, name: str) -> bool:
+        if not all((self._folder / f"{name}.{ending}").is_file() for ending in ("json", "safetensors")):
+            return False
+        rows = loads(Part, (self._folder / f"{name}.json").read_text(encoding="utf-8")).rows
+        return not any(row.passing for row in rows)
 
     def _batches(self, part: Sequence[Sample | str], rows: list[ReadRow]) -> Iterator[list[int]]:
         """Places of samples of like length that, padded to the longest, fit into the room; at least one."""
@@ -154,7 +161,7 @@ class _Tracer:
             try:
                 lengths[place] = self._model.length(one)
             except (BadInput, Unsupported) as error:
-                rows[place] = ReadRow(error=str(error))
+                rows[place] = _refused(error)
         run: list[int] = []
         for place in sorted(lengths, key=lambda place: (lengths[place], place)):
             if run and (len(run) + 1) * lengths[place] > self._room:
@@ -170,7 +177,7 @@ class _Tracer:
             try:
                 found[place] = self._model.prepare(part[place])
             except (BadInput, Unsupported) as error:
-                rows[place] = ReadRow(error=str(error))
+                rows[place] = _refused(error)
         return found
 
     def _trace(self, part: Sequence[Any], batch: Sequence[int], rows: list[ReadRow]) -> list[tuple[int, Trace]]:
@@ -181,7 +188,7 @@ class _Tracer:
             return list(zip(encoded, self._model.trace(list(encoded.values()), Keep(edits=False)), strict=True))
         except (BadInput, Unsupported) as error:
             if len(batch) == 1:
-                rows[batch[0]] = ReadRow(error=str(error))
+                rows[batch[0]] = _refused(error)
                 return []
             # What one sample of a batch is refused for must not cost the others theirs.
             return [found for place in batch for found in self._trace(part, [place], rows)]
@@ -200,9 +207,27 @@ class _Tracer:
     def _write(self, kind: str, number: int, rows: list[ReadRow], arrays: dict[str, np.ndarray]) -> None:
         from safetensors.numpy import save
 
-        name = part_name(kind, number)
-        write_bytes_atomic(self._folder / f"{name}.safetensors", save(arrays))
-        write_text_atomic(self._folder / f"{name}.json", dumps(Part(rows=tuple(rows))))
+        self.n_passing += sum(row.passing for row in rows)
+        name, content = part_name(kind, number), save(arrays)
+        with _written(self._folder):
+            write_bytes_atomic(self._folder / f"{name}.safetensors", content)
+            write_text_atomic(self._folder / f"{name}.json", dumps(Part(rows=tuple(rows))))
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Around what writes, and nothing else: an error of the model or of an image is not one of the disk."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(
+            f"Readings cannot be written to {folder.parent} ({error.strerror or error}); free some space, or name another folder "
+            "with --keep."
+        ) from error
+
+
+def _refused(error: BadInput | Unsupported) -> ReadRow:
+    return ReadRow(error=str(error), passing=isinstance(error, Unreadable))
 
 
 def cell_attention(trace: Trace) -> np.ndarray:

@@ -1,5 +1,6 @@
 """From a folder to a loaded model: which device and dtype, which format, and every way in which a folder can be wrong."""
 
+import gc
 import os
 import threading
 from pathlib import Path
@@ -37,6 +38,17 @@ def find_format(folder: Path) -> Format | None:
     return next((reader for _, kind in FORMATS.items() if (reader := kind()).recognises(folder)), None)
 
 
+def check_format(folder: Path) -> Format:
+    """The format that recognises a folder. Raises BadCheckpoint where none does."""
+    reader = find_format(folder)
+    if reader is None:
+        raise BadCheckpoint(
+            f"'{folder.name}' is of no known format ({', '.join(FORMATS.names())}); a Thinkscope checkpoint holds a "
+            "thinkscope.json. `thinkscope train tte-flash --backbone FOLDER` makes one from a Qwen2-VL model."
+        )
+    return reader
+
+
 def load_checkpoint(path: Path | str, *, device: str | None = None, dtype: str | None = None) -> Embedder:
     """Load a checkpoint folder, whatever its format; one at a time. Raises BadCheckpoint with one sentence.
 
@@ -46,11 +58,13 @@ def load_checkpoint(path: Path | str, *, device: str | None = None, dtype: str |
     folder = Path(path)
     check_folder(folder)
     chosen, precision = choose_device(device, dtype)
-    reader = find_format(folder)
-    if reader is not None:
-        with _LOADING:
-            return reader.load(folder, device=chosen, dtype=precision)
-    raise BadCheckpoint(
-        f"'{folder.name}' is of no known format ({', '.join(FORMATS.names())}); a Thinkscope checkpoint holds a "
-        "thinkscope.json. `thinkscope train tte-flash --backbone FOLDER` makes one from a Qwen2-VL model."
-    )
+    reader = check_format(folder)
+    with _LOADING:
+        return reader.load(folder, device=chosen, dtype=precision)
+
+
+def let_go() -> None:
+    """Give back what models held that nobody uses any more, before another one is loaded."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -20,8 +20,11 @@ def audit_html(audit: Audit) -> str:
     """Make the whole document."""
     source, side = audit.source, audit.checkpoint
     title = f"Thinkscope: audit of {side.name}"
+    think = f"{side.n_think} think token{'' if side.n_think == 1 else 's'}"
+    if side.tells == "target":
+        think += " whose text tells the words of the target"
     about = (
-        f"{side.title or side.name}, {side.n_think} think tokens, {side.n_layers} layers. {source.title}, split {source.split}: "
+        f"{side.title or side.name}, {think}, {side.n_layers} layers. {source.title}, split {source.split}: "
         f"{source.n:,} samples, {source.n_candidates:,} candidates."
     )
     body = "".join(

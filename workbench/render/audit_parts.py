@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.audit import MEASURES, Audit, EditFigures, Geometry
+from workbench.audit import MEASURES, Audit, EditFigures, Geometry, about_measures
 from workbench.comparison import Estimate
 from workbench.render import svg
 from workbench.render.comparison_parts import style as comparison_style
@@ -220,8 +220,9 @@ def tasks_html(audit: Audit) -> str:
 
 def measures_html(audit: Audit) -> str:
     """Figures of no single edit, each with what it is."""
+    about = about_measures(audit.checkpoint.tells)
     rows = [
-        [f"{escape(name)}<br><small>{escape(MEASURES.get(name, ''))}</small>", figure(one), f"{one.n:,}"]
+        [f"{escape(name)}<br><small>{escape(about.get(name, ''))}</small>", figure(one), f"{one.n:,}"]
         for name, one in audit.measures.items()
     ]
     return _table(["measure", "value", "samples"], rows)

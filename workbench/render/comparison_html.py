@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from workbench.comparison import Change, Comparison, PairComparison, SampleView, Standing
+from workbench.render import comparison_layers as layers
 from workbench.render import comparison_maps as maps
 from workbench.render import comparison_parts as parts
 from workbench.render.html import escape, png_uri, thumbnail
@@ -67,7 +68,7 @@ def comparison_html(comparison: Comparison, shown: Sequence[ShownSample]) -> str
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{parts.style('.dark')}\n{_STYLE}\n{looks}</style></head>"
         f'<body class="cp"><header><h1>{escape(names)}</h1><p class="cp-soft">{escape(about)}</p>'
-        f"{parts.sides_html(comparison)}{parts.notes_html(comparison.notes)}</header>"
+        f"{parts.sides_html(comparison)}{parts.remarks_html(comparison)}</header>"
         f"{''.join(body)}{_origin(comparison)}</body></html>\n"
     )
 
@@ -85,7 +86,7 @@ def _pair(comparison: Comparison, number: int, shown: Sequence[ShownSample]) -> 
         ("How alike they are", parts.likeness_html(pair)),
         ("Do they rank alike?", parts.agreement_html(pair)),
         ("Do they look at the same places?", parts.looks_html(pair)),
-        ("Layers and think tokens", parts.grids_html(pair, names)),
+        ("Layers and think tokens", layers.grids_html(pair, names)),
     )
     body = "".join(f"<h3>{escape(title)}</h3>{part}" for title, part in sections if part)
     return f"<section><h2>{escape(names[1])} against {escape(names[0])}</h2>{body}</section>"
@@ -103,7 +104,8 @@ def _changed(comparison: Comparison, number: int, full: set[int]) -> str:
         )
         more = f'<p class="cp-soft">The first {_LISTED} of {len(changes):,}.</p>' if len(changes) > _LISTED else ""
         rows = "".join(_change(comparison, number, change, full) for change in changes[:_LISTED])
-        head = "<tr><th>sample</th><th>question</th><th>rank</th><th></th><th>words changed</th><th>neighbours changed</th></tr>"
+        words = "<th>words changed</th>" if _has_words(pair) else ""
+        head = f"<tr><th>sample</th><th>question</th><th>rank</th><th></th>{words}<th>neighbours changed</th></tr>"
         table = f'<div class="cp-long cp-wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
         bodies.append(f"<div>{more}{table if changes else '<p class=cp-soft>None.</p>'}</div>")
     about = (
@@ -115,11 +117,19 @@ def _changed(comparison: Comparison, number: int, full: set[int]) -> str:
 
 
 def changed_lists(pair: PairComparison) -> tuple[tuple[str, list[Change]], ...]:
-    """Samples whose right document fell, or rose, and those whose thought changed, each the most changed first."""
+    """Samples whose right document fell, or rose, and those whose thought changed, each the most changed first.
+
+    The last list is left out where the words of thoughts are not compared.
+    """
     fell = sorted((one for one in pair.changes if (one.gained or 0) < 0), key=lambda one: one.gained or 0)
     rose = sorted((one for one in pair.changes if (one.gained or 0) > 0), key=lambda one: -(one.gained or 0))
     said = sorted((one for one in pair.changes if one.words), key=lambda one: -(one.words or 0))
-    return ("Rank lost", fell), ("Rank gained", rose), ("Thought changed", said)
+    ranks = (("Rank lost", fell), ("Rank gained", rose))
+    return (*ranks, ("Thought changed", said)) if _has_words(pair) else ranks
+
+
+def _has_words(pair: PairComparison) -> bool:
+    return any(one.words is not None for one in pair.changes)
 
 
 def _change(comparison: Comparison, number: int, change: Change, full: set[int]) -> str:
@@ -128,10 +138,11 @@ def _change(comparison: Comparison, number: int, change: Change, full: set[int])
     if change.sample in full:
         name = f'<a href="#{_anchor(number, change.sample)}">{name}</a>'
     ranks = "" if change.rank_other is None else f"{change.rank_reference:,} → {change.rank_other:,}"
+    words = f'<td class="cp-number">{_share(change.words)}</td>' if _has_words(comparison.pairs[number]) else ""
     return (
         f'<tr><td class="cp-id">{name}</td><td>{escape(sample.text)}</td><td class="cp-number">{ranks}</td>'
         f"<td>{parts.arrow_html(change.rank_reference, change.rank_other)}</td>"
-        f'<td class="cp-number">{_share(change.words)}</td><td class="cp-number">{_share(change.neighbours)}</td></tr>'
+        f'{words}<td class="cp-number">{_share(change.neighbours)}</td></tr>'
     )
 
 
@@ -176,7 +187,8 @@ def _thoughts(comparison: Comparison, view: SampleView, names: tuple[str, str]) 
     if not any(text is not None for text in texts):
         return ""
     columns = []
-    for name, text, other, tag in zip(names, texts, ("new", "gone"), ("del", "ins"), strict=True):
+    writes = [comparison.sides[side].writes for side in (pair.reference, pair.other)]
+    for name, kind, text, other, tag in zip(names, writes, texts, ("new", "gone"), ("del", "ins"), strict=True):
         if text is None:
             said = '<p class="cp-soft">Writes no text.</p>'
         elif view.diff:
@@ -187,7 +199,8 @@ def _thoughts(comparison: Comparison, view: SampleView, names: tuple[str, str]) 
             said = f'<p class="cp-text">{" ".join(words)}</p>'
         else:
             said = f'<p class="cp-text">{escape(text) or "(no words)"}</p>'
-        columns.append(f'<div><p class="cp-side">{escape(name)}</p>{said}</div>')
+        what = "" if text is None else f" <small>writes {escape(parts.WRITES[kind])}</small>"
+        columns.append(f'<div><p class="cp-side">{escape(name)}{what}</p>{said}</div>')
     return f'<h4>Decoded thoughts</h4><div class="cp-two">{"".join(columns)}</div>'
 
 

@@ -12,6 +12,7 @@ from workbench.render import comparison_parts as parts
 from workbench.render import heat
 from workbench.render.html import escape, png_uri
 from workbench.types import PatchGrid
+from workbench.words import tell_token
 
 _OPACITY = 0.8
 _SLIDE = 264
@@ -33,10 +34,38 @@ class _Layer:
 
 def maps_html(view: SampleView, names: tuple[str, str]) -> str:
     """The think tokens with what they read as and attend to, and what the patches add to them."""
+    if not cards_of(view):
+        return ""
     layer = _Layer(view=view, maps=view.maps, highs=highs(view, None))
-    title = "Think tokens and what they attend to" if view.images else "Think tokens"
-    scale = parts.scale_html(view.high) if not view.apart else ""
-    return _section(layer, names, title, scale) + (_attributed(view, view.attributed, names) if view.attributed else "")
+    subject, _ = subject_of(view)
+    attend = "they attend" if any(thinking(view)) else "it attends"
+    title = f"{subject} and what {attend} to" if view.images else subject
+    scale = parts.scale_html(view.high) if view.images and not view.apart else ""
+    told = lone(view, names)
+    about = (f'<p class="cp-soft">{escape(told)}</p>' if told else "") + scale
+    return _section(layer, names, title, about) + (_attributed(view, view.attributed, names) if view.attributed else "")
+
+
+def thinking(view: SampleView) -> tuple[bool, bool]:
+    """Which of both have think tokens."""
+    thoughts = view.cards[:-1]  # the last is the embeddings'
+    return any(card.reference is not None for card in thoughts), any(card.other is not None for card in thoughts)
+
+
+def cards_of(view: SampleView) -> Sequence[Card]:
+    """The cards that have something to show: the embedding's holds maps alone."""
+    return view.cards if view.images else view.cards[:-1]
+
+
+def subject_of(view: SampleView) -> tuple[str, str]:
+    """What the cards are of, to begin a title, and the word that stands for it."""
+    return ("Think tokens", "them") if any(thinking(view)) else ("The embedding", "it")
+
+
+def lone(view: SampleView, names: tuple[str, str]) -> str:
+    """A sentence where only one of both has think tokens, which its cards then need not say one by one; else empty."""
+    has = thinking(view)
+    return "" if has[0] == has[1] else f"Only {names[has.index(True)]} has think tokens."
 
 
 def highs(view: SampleView, found: Attributed | None) -> tuple[float, float]:
@@ -58,15 +87,15 @@ def _attributed(view: SampleView, found: Attributed, names: tuple[str, str]) -> 
     )
     notes = parts.notes_html(found.notes, quiet=True)
     scale = "" if view.apart else parts.shares_html(found.high, signed=found.signed)
-    title = f"What the patches add to them: {found.title}"
+    title = f"What the patches add to {subject_of(view)[1]}: {found.title}"
     return _section(layer, names, title, f"{notes}{scale}")
 
 
 def _section(layer: _Layer, names: tuple[str, str], title: str, about: str) -> str:
     view = layer.view
-    cards = f'<div class="cp-cards">{"".join(_card(layer, card, names) for card in view.cards)}</div>'
+    cards = f'<div class="cp-cards">{"".join(_card(layer, card, names) for card in cards_of(view))}</div>'
     if not view.images:
-        return f"<h4>{escape(title)}</h4>{cards}"
+        return f"<h4>{escape(title)}</h4>{about}{cards}"
     if view.apart:
         about += f'<p class="cp-soft">{escape(view.apart)} Each has a colour scale of its own.</p>'
     slides = "" if view.apart else "".join(_slide(layer, card) for card in view.cards)
@@ -82,11 +111,13 @@ def _section(layer: _Layer, names: tuple[str, str], title: str, about: str) -> s
 def _card(layer: _Layer, card: Card, names: tuple[str, str]) -> str:
     rows = (card.reference, card.other)
     reads = (card.read_reference, card.read_other) if layer.words else (None, None)
+    alone = bool(lone(layer.view, names))
     halves = "".join(
         f'<div><p class="cp-name">{escape(name)}</p>{_pictures(layer, side, row)}{_reads(read)}{_gap(layer, side, row)}</div>'
         if row is not None
         else f'<div><p class="cp-name">{escape(name)}</p><p class="cp-soft">Has no counterpart.</p></div>'
         for side, (name, row, read) in enumerate(zip(names, rows, reads, strict=True))
+        if row is not None or not alone
     )
     return f'<div class="cp-card"><b>{escape(card.label)}</b><div class="cp-halves">{halves}</div></div>'
 
@@ -95,7 +126,7 @@ def _reads(read: ReadAs | None) -> str:
     if read is None:
         return ""
     return "".join(
-        f'<div class="cp-read"><span>{escape(word.strip() or "␣")}</span><span>{likely:.0%}</span></div>'
+        f'<div class="cp-read"><span>{escape(tell_token(word))}</span><span>{likely:.0%}</span></div>'
         for word, likely in zip(read.words, read.probabilities, strict=True)
     )
 

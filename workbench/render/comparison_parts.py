@@ -5,9 +5,7 @@ They take their ink from the page around them and use the classes of `render/sta
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from workbench.comparison import Comparison, Difference, Estimate, Grid, Likeness, PairComparison
+from workbench.comparison import Comparison, Difference, Estimate, Likeness, Look, PairComparison
 from workbench.render import heat
 from workbench.render.html import escape
 from workbench.render.static import read_static
@@ -21,6 +19,9 @@ TITLES = {
     "token_log_probability": "Log-probability of a written token, nats",
 }
 """Metrics in plain words."""
+FEW = 10
+"""Samples below which no difference is called beyond chance: an interval drawn from so few is too narrow."""
+_FEW_TOLD = f"Over fewer than {FEW} samples such an interval is too narrow to be trusted, so no difference is coloured."
 _LONG = 16
 """Letters from which on the name of a column gets room for some words in a line."""
 _GROUPED = ("hit_at_1", "thought_exact", "answer_exact", "target_exact")
@@ -29,12 +30,13 @@ WHAT = {
     "differences": "Differences of quality",
     "rankings": "Rankings",
     "thoughts": "States of the think tokens",
-    "decoded thoughts": "Words of the thoughts",
+    "decoded thoughts": "Decoded thoughts word by word",
     "embeddings and thoughts": "Likeness of embeddings and thoughts",
     "attention maps": "Attention maps",
     **TITLES,
 }
 """Parts that may be refused, in plain words."""
+LIKENESS = ("", "neighbours kept", "by chance", "p", "CKA", "by chance", "p", "unexplained", "by chance")
 WRITES = {"reasoning": "its reasoning", "target": "the words of the document to be found", "nothing": "nothing"}
 
 
@@ -59,7 +61,7 @@ def sides_html(comparison: Comparison) -> str:
         for number, side in enumerate(comparison.sides)
     ]
     head = ["checkpoint", "", "think tokens", "layers", "width", "writes", "samples read", "numbers"]
-    return _table(head, rows, numbers=(2, 3, 4, 6))
+    return table_html(head, rows, numbers=(2, 3, 4, 6))
 
 
 def quality_html(comparison: Comparison, pair: PairComparison) -> str:
@@ -76,18 +78,19 @@ def quality_html(comparison: Comparison, pair: PairComparison) -> str:
     if not rows:
         return '<p class="cp-soft">There is nothing to measure quality by: the data name neither right documents nor answers.</p>'
     names = [escape(comparison.sides[side].name) for side in (pair.reference, pair.other)]
-    head = ["", *names, "difference", f"samples where {names[1]} is higher", "lower"]
+    head = ["", *names, "difference", "samples", f"samples where {names[1]} is higher", "lower"]
     about = (
         "In brackets 95% intervals; those of the difference are of the same samples under both (paired bootstrap), so they can "
-        "be far narrower than the others. An interval of the difference without 0 in it is a difference beyond chance."
+        "be far narrower than the others. An interval of the difference without 0 in it is a difference beyond chance. "
+        f"{_FEW_TOLD}"
     )
-    return f'<p class="cp-soft">{about}</p>{_table(head, rows, numbers=(1, 2, 3, 4, 5))}'
+    return f'<p class="cp-soft">{about}</p>{table_html(head, rows, numbers=range(1, 7))}'
 
 
 def groups_html(comparison: Comparison, pair: PairComparison) -> str:
     """Quality of each group of samples, a table for each metric that both have."""
     names = [escape(comparison.sides[side].name) for side in (pair.reference, pair.other)]
-    head = [escape(comparison.grouped_by), "samples", *names, "difference", f"{names[1]} is higher at", "lower"]
+    head = [escape(comparison.grouped_by), "rows", *names, "difference", "samples", f"{names[1]} is higher at", "lower"]
     tables = []
     for metric in (one.metric for one in pair.differences if one.metric in _GROUPED):
         rows = []
@@ -100,13 +103,13 @@ def groups_html(comparison: Comparison, pair: PairComparison) -> str:
         if rows:
             # The first stands open; further ones would push what follows out of sight.
             mark = "" if tables else " open"
-            table = _table(head, rows, numbers=tuple(range(1, 7)))
+            table = table_html(head, rows, numbers=range(1, 8))
             tables.append(f"<details{mark}><summary>{escape(TITLES[metric])}</summary>{table}</details>")
     if not tables:
         return ""
     about = (
         "The same for the samples of each kind alone. Among many intervals some leave out 0 by chance: one in twenty of "
-        "differences that are none."
+        f"differences that are none. {_FEW_TOLD}"
     )
     return f'<p class="cp-soft">{about}</p>{"".join(tables)}'
 
@@ -116,20 +119,7 @@ def likeness_html(pair: PairComparison) -> str:
     if not pair.likeness:
         return ""
     first = pair.likeness[0]
-    rows = [
-        [
-            escape(_space(one)),
-            _first_figure(one.overlap),
-            f"{one.overlap_chance:.2f}",
-            _p(one.overlap_p),
-            _two(one.cka),
-            _two(one.cka_chance),
-            _p(one.cka_p),
-            f"{one.residual:.2f}",
-            f"{one.residual_chance:.2f}",
-        ]
-        for one in pair.likeness
-    ]
+    rows = [[escape(_space(one)), *likeness_cells(one)] for one in pair.likeness]
     about = (
         f"Read the first column first: the share of a sample's {first.neighbours} nearest neighbours that are the same under both "
         f"checkpoints, measured on {first.n:,} samples. CKA (debiased, linear) compares the whole spread and is decided by few "
@@ -137,30 +127,26 @@ def likeness_html(pair: PairComparison) -> str:
         "(Procrustes): less is more alike. Each stands beside what it reads when samples are shuffled; p is of that shuffle, for "
         "each row by itself."
     )
-    head = ["", "neighbours kept", "by chance", "p", "CKA", "by chance", "p", "unexplained", "by chance"]
-    return f'<p class="cp-soft">{about}</p>{_table(head, rows, numbers=tuple(range(1, 9)))}'
+    if pair.matched == "likeness":
+        about += (
+            " Pairs of think tokens were chosen by their neighbours, and the best of many reads high by chance too; so theirs is "
+            "the chance of a best match: the tokens are matched anew in each shuffle."
+        )
+    return f'<p class="cp-soft">{about}</p>{table_html(LIKENESS, rows, numbers=range(1, 9))}'
 
 
-def grids_html(pair: PairComparison, names: tuple[str, str]) -> str:
-    """Layers, single think tokens, and matched ones by depth, as tables of colours."""
-    told = (
-        ("Layer by layer", "Mean of the think tokens' states after each layer.", pair.layers),
-        ("Think token by think token", "States at the last layer.", pair.steps),
-        ("Matched think tokens at every depth", _matched(pair), pair.depths),
-    )
-    parts = []
-    for title, about, grid in told:
-        if grid is None or not grid.cols:
-            continue
-        tables = (
-            _heat(f"Neighbours kept, {grid.overlap_chance:.2f} by chance", grid, grid.overlap, grid.overlap_chance),
-            _heat("CKA, 0 by chance", grid, grid.cka, 0.0),
-        )
-        where = f"Rows: {names[0]}; columns: {names[1]}."
-        parts.append(
-            f'<h4>{title}</h4><p class="cp-soft">{escape(f"{about} {where}")}</p><div class="cp-heats">{"".join(tables)}</div>'
-        )
-    return "".join(parts)
+def likeness_cells(one: Likeness) -> list[str]:
+    """The figures of a row under the head `LIKENESS`, whose first cell is its name."""
+    return [
+        _first_figure(one.overlap),
+        f"{one.overlap_chance:.2f}",
+        p_value(one.overlap_p),
+        two_decimals(one.cka),
+        two_decimals(one.cka_chance),
+        p_value(one.cka_p),
+        f"{one.residual:.2f}",
+        f"{one.residual_chance:.2f}",
+    ]
 
 
 def agreement_html(pair: PairComparison) -> str:
@@ -168,7 +154,7 @@ def agreement_html(pair: PairComparison) -> str:
     if not pair.agreements:
         return ""
     rows = [[escape(one.name), _estimate(one.value, ""), escape(one.about)] for one in pair.agreements]
-    return _table(["", "mean over samples", ""], rows, numbers=(1,))
+    return table_html(["", f"mean over {pair.agreements[0].value.n:,} samples", ""], rows, numbers=(1,))
 
 
 def looks_html(pair: PairComparison) -> str:
@@ -179,8 +165,8 @@ def looks_html(pair: PairComparison) -> str:
         [
             escape(_token(one.think)),
             _first_figure(one.agreement),
-            "<small>not defined</small>" if one.chance is None else _two(one.chance),
-            "" if one.p is None else _p(one.p),
+            _chance(one),
+            "" if one.p is None else p_value(one.p),
         ]
         for one in pair.looks
     ]
@@ -190,8 +176,13 @@ def looks_html(pair: PairComparison) -> str:
         "another image. What is there already is what both do on any image, such as looking at its middle; only what is above "
         "it is looking at the same things."
     )
+    if 0 < pair.looks[0].chance_n < pair.looks[0].n:
+        about += (
+            f" Chance and p are of the {pair.looks[0].chance_n:,} samples whose image is cut like another one; how far these alone "
+            "agree stands beside them."
+        )
     head = ["", "same places", "by chance", "p"]
-    return f'<p class="cp-soft">{about}</p>{_table(head, rows, numbers=(1, 2, 3))}'
+    return f'<p class="cp-soft">{about}</p>{table_html(head, rows, numbers=(1, 2, 3))}'
 
 
 def refused_html(pair: PairComparison) -> str:
@@ -206,6 +197,12 @@ def notes_html(notes: Sequence[str], *, quiet: bool = False) -> str:
     """Remarks as a list; quiet ones say how something was made, the others what to be careful about."""
     kind = "cp-notes cp-quiet" if quiet else "cp-notes"
     return f'<ul class="{kind}">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>' if notes else ""
+
+
+def remarks_html(comparison: Comparison) -> str:
+    """Which checkpoints are not in the comparison, and its notes."""
+    absent = (f"'{one.what}' was not compared. {one.why}" for one in comparison.refused)
+    return notes_html((*absent, *comparison.notes))
 
 
 def arrow_html(reference: int | None, other: int | None) -> str:
@@ -236,15 +233,6 @@ def shares_html(high: float, *, signed: bool) -> str:
     )
 
 
-def _matched(pair: PairComparison) -> str:
-    if pair.matched == "position":
-        return "Both have equally many think tokens, so each goes with the one at its place."
-    return (
-        "The checkpoints have different numbers of think tokens, so they were matched: each with one of the other, such that the "
-        "neighbours kept at the last layer sum to the most (Hungarian method). What is left over has no counterpart."
-    )
-
-
 def _space(one: Likeness) -> str:
     if one.of == "embedding":
         return "Embeddings"
@@ -261,6 +249,15 @@ def _token(think: tuple[int, ...]) -> str:
     return f"Thought {a}" if a == b else f"Thought {a} and thought {b}"
 
 
+def _chance(one: Look) -> str:
+    if one.chance is None or one.chance_agreement is None:
+        return "<small>not defined</small>"
+    beside = (
+        "" if one.chance_n == one.n else f" <small>where they agree at {two_decimals(one.chance_agreement)}</small>"
+    )
+    return f"{two_decimals(one.chance)}{beside}"
+
+
 def _estimate(found: Estimate | None, metric: str) -> str:
     if found is None:
         return "<small>not defined</small>"
@@ -269,14 +266,16 @@ def _estimate(found: Estimate | None, metric: str) -> str:
 
 def _difference(found: Difference | None, metric: str) -> list[str]:
     if found is None:
-        return ["<small>not compared</small>", "", ""]
+        return ["<small>not compared</small>", "", "", ""]
     change = found.change
-    beyond = "" if change.low <= 0 <= change.high else "cp-up" if change.value > 0 else "cp-down"
+    unsure = change.n < FEW or change.low <= 0 <= change.high
+    beyond = "" if unsure else "cp-up" if change.value > 0 else "cp-down"
     shown = _value(change.value, metric, sign=True)
     ends = f"({_value(change.low, metric, sign=True)} to {_value(change.high, metric, sign=True)})".replace(
         " points", ""
     )
-    return [f'<span class="{beyond}">{shown}</span> {ends}', f"{found.higher:,}", f"{found.lower:,}"]
+    told = f'<span class="{beyond}">{shown}</span> {ends}'
+    return [told, f"{change.n:,}", f"{found.higher:,}", f"{found.lower:,}"]
 
 
 def _value(value: float, metric: str, *, sign: bool = False) -> str:
@@ -285,40 +284,23 @@ def _value(value: float, metric: str, *, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''}.3f}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """As tables show it."""
     return f"{value:.3f}"
 
 
 def _first_figure(found: Estimate) -> str:
     """The figure of a row that is to be read first."""
-    return f"<b>{_two(found.value)}</b> ({_two(found.low)} to {_two(found.high)})"
+    return f"<b>{two_decimals(found.value)}</b> ({two_decimals(found.low)} to {two_decimals(found.high)})"
 
 
-def _two(value: float) -> str:
+def two_decimals(value: float) -> str:
     """Two decimals, and no minus before a 0."""
     return f"{value:z.2f}"
 
 
-def _heat(title: str, grid: Grid, numbers: np.ndarray, chance: float) -> str:
-    rgb = heat.colours(np.maximum(numbers, chance), low=chance, high=1.0)
-    head = "<th></th>" + "".join(f"<th>{escape(_short(name))}</th>" for name in grid.cols)
-    rows = []
-    for name, values, colours in zip(grid.rows, numbers, rgb, strict=True):
-        cells = "".join(
-            f'<td style="background:rgb({",".join(map(str, one))});color:{heat.ink(one)}">{_two(value)}</td>'
-            for value, one in zip(values.tolist(), colours, strict=True)
-        )
-        rows.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
-    table = f'<div class="cp-wide"><table class="cp-heat"><tr>{head}</tr>{"".join(rows)}</table></div>'
-    return f"<div><small>{escape(title)}</small>{table}</div>"
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("layer ").removeprefix("think ")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int]) -> str:
-    """Cells are HTML already."""
+def table_html(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int]) -> str:
+    """A table; cells are HTML already, `numbers` the columns that hold figures."""
 
     def cell(place: int, text: str) -> str:
         return f'<td class="cp-number">{text}</td>' if place in numbers else f"<td>{text}</td>"

@@ -177,7 +177,7 @@ def _heatmap(panel: Heatmap, result: ProbeResult) -> str:
             tip = "\n".join([f"{panel.rows} {row}, {panel.cols} {col}", *_ranks(panel, result, i, j)])
             shown = values.number(numbers[i, j])
             if words is not None:
-                shown = f"{html.escape(values.number(words[i, j]))} <small>{shown}</small>"
+                shown = f"{html.escape(values.token(words[i, j]))} <small>{shown}</small>"
             paint = f"background:rgb({','.join(map(str, rgb[i, j]))});color:{heat.ink(rgb[i, j])}"
             cells.append(f'<td style="{paint}" title="{html.escape(tip)}">{shown}</td>')
         rows.append(f"<tr><th>{html.escape(row)}</th>{''.join(cells)}</tr>")
@@ -195,9 +195,7 @@ def _ranks(panel: Heatmap, result: ProbeResult, row: int, col: int) -> list[str]
     order = (panel.rows, panel.cols, "rank")
     places = [np.transpose(m.values, [m.dims.index(dim) for dim in order])[row, col] for m in (words, numbers)]
     pairs = zip(*(place.tolist() for place in places), strict=False)
-    return [
-        f"{rank}. {values.number(word)} {values.number(value)}" for rank, (word, value) in enumerate(pairs, start=1)
-    ]
+    return [f"{rank}. {values.token(word)} {values.number(value)}" for rank, (word, value) in enumerate(pairs, start=1)]
 
 
 def _overlay(panel: Overlay, measure: Measure, images: Sequence[Image.Image]) -> str:

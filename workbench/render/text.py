@@ -15,6 +15,8 @@ _BLOCKS = "·░▒▓█"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _CELL = 48
 """Longest cell of a table, characters."""
+_WORD = 13
+"""Longest word in a cell of a heatmap, characters: "(end of text)"."""
 _MAP_COLS = 24
 """Widest small map, patches; a larger grid is averaged down to it."""
 _SURE = 0.9
@@ -154,7 +156,7 @@ def _heatmap(panel: Heatmap, result: ProbeResult, colour: bool, width: int) -> s
 
 
 def _heat_cell(value: object, word: object) -> str:
-    return values.number(value) if word is None else f"{_cut(values.number(word).strip(), 12)} {values.number(value)}"
+    return values.number(value) if word is None else f"{_cut(values.token(word), _WORD)} {values.number(value)}"
 
 
 def _overlay(panel: Overlay, measure: Measure, colour: bool, width: int) -> str:

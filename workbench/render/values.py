@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.types import Measure, ProbeResult
 from workbench.views import Bars, Lines, Overlay, Scatter
+from workbench.words import tell_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,11 @@ def number(value: object) -> str:
     if isinstance(value, (float, np.floating)):
         return _decimal(float(value))
     return printable(str(value))
+
+
+def token(value: object) -> str:
+    """An entry of a vocabulary, as people read it."""
+    return printable(tell_token(str(value)))
 
 
 def printable(text: str) -> str:

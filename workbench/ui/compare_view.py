@@ -15,14 +15,16 @@ from workbench.comparing.report import comparison_html
 from workbench.comparison import Attributed, Card, Change, PairComparison, ReadAs, SampleView
 from workbench.errors import BadInput
 from workbench.images import open_image
+from workbench.render import comparison_layers as layers
 from workbench.render import comparison_parts as parts
-from workbench.render.comparison_maps import cells_by_image, highs
+from workbench.render.comparison_maps import cards_of, cells_by_image, highs, lone, subject_of, thinking
 from workbench.stages import Progress
 from workbench.types import PatchGrid
 from workbench.ui.attributions import method_of
 from workbench.ui.compare_work import place_of, setup_of
 from workbench.ui.desk import Desk
 from workbench.ui.pictures import data_uri
+from workbench.words import tell_token
 
 _TEXT = 300
 """Characters of a question that the list shows."""
@@ -34,7 +36,7 @@ def fetch_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     comparison = compared.comparison
     return {
         "sides": parts.sides_html(comparison),
-        "notes": parts.notes_html(comparison.notes),
+        "notes": parts.remarks_html(comparison),
         "title": f"{comparison.source.title}, split {comparison.source.split}: {comparison.source.n:,} samples, "
         f"{comparison.source.n_candidates:,} candidates",
         "names": [side.name for side in comparison.sides],
@@ -100,7 +102,7 @@ def _pair(compared: Compared, pair: PairComparison) -> dict[str, Any]:
         "likeness": parts.likeness_html(pair),
         "agreement": parts.agreement_html(pair),
         "looks": parts.looks_html(pair),
-        "grids": parts.grids_html(pair, names),
+        "grids": layers.grids_html(pair, names),
         "changes": [_change(compared, change) for change in pair.changes],
     }
 
@@ -121,11 +123,14 @@ def _change(compared: Compared, change: Change) -> dict[str, Any]:
 def _sample(compared: Compared, view: SampleView) -> dict[str, Any]:
     comparison = compared.comparison
     sample, pair = comparison.samples[view.sample], comparison.pairs[view.pair]
+    names = comparison.sides[pair.reference].name, comparison.sides[pair.other].name
+    subject, pronoun = subject_of(view)
     return {
         "id": sample.id,
         "text": sample.text,
         "answer": sample.answer,
         "thoughts": [sample.thoughts[side] for side in (pair.reference, pair.other)],
+        "writes": [parts.WRITES[comparison.sides[side].writes] for side in (pair.reference, pair.other)],
         "diff": [[piece.kind, piece.text] for piece in view.diff],
         "standings": [
             {
@@ -136,7 +141,10 @@ def _sample(compared: Compared, view: SampleView) -> dict[str, Any]:
             }
             for one in view.standings
         ],
-        "cards": [_card(card) for card in view.cards],
+        "title": f"{subject}, and the patches behind {pronoun}" if view.images else subject,
+        "thinks": any(thinking(view)),
+        "lone": lone(view, names),
+        "cards": [_card(card) for card in cards_of(view)],
         "images": [
             {"src": data_uri(open_image(ref)), "name": ref.name, "width": ref.width, "height": ref.height}
             for ref in view.images
@@ -170,9 +178,7 @@ def _card(card: Card) -> dict[str, Any]:
 def _reads(read: ReadAs | None) -> list[tuple[str, float]]:
     if read is None:
         return []
-    return [
-        (word.strip() or "␣", round(likely, 4)) for word, likely in zip(read.words, read.probabilities, strict=True)
-    ]
+    return [(tell_token(word), round(likely, 4)) for word, likely in zip(read.words, read.probabilities, strict=True)]
 
 
 def _maps(maps: np.ndarray, grids: Sequence[PatchGrid]) -> list[list[dict[str, Any]]]:

@@ -110,7 +110,7 @@ def place_of(compared: Compared, asked: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def setup_of(desk: Desk) -> Setup:
-    """Models of the app's session, one at a time, and its readings."""
+    """Models of the app's session, which keeps two, and its readings."""
     session = desk.session
     return Setup(
         kept=desk.comparisons.kept,
@@ -132,6 +132,8 @@ def _make(desk: Desk, order: CompareOrder, progress: Progress, cancelled: Callab
     chosen = choose([desk.path_of(name) for name in order.checkpoints])
     question = pose(desk.data_of(order.data), split=order.split, n=order.n)
     key = _key(setup, question, [(one.sha256, str(one.path)) for one in chosen])
+    # What failed may go well this time, and what was cleared from the disk is read anew.
+    desk.comparisons.renew(key, lambda known: known.is_whole)
     desk.comparisons.make(
         key,
         lambda: make_comparison(chosen, question, setup, tell=progress, cancelled=cancelled),

@@ -48,6 +48,12 @@ class Shelf(abc.ABC, Generic[Order, Made]):
             except Cancelled:
                 waiting()  # It was somebody else who left, unless this raises.
 
+    def renew(self, key: str, is_good: Callable[[Made], bool]) -> None:
+        """Forget a result that is not good any more, so that it is made anew."""
+        found = self._made.peek(key)
+        if found is not None and not is_good(found):
+            self._made.forget(key)
+
     def get(self, key: object) -> Made:
         """A result that was made. Raises BadInput when it is there no longer."""
         found = self._made.peek(key) if isinstance(key, str) else None

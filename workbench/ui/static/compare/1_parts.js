@@ -34,12 +34,17 @@ function compareBy(value, way) {
   };
 }
 
-/** The list of samples, sorted by a click on a column's name; `open(id)` on a click on a sample. */
+/**
+ * The list of samples. `order` ({by, way}, a column and 1 or -1) is how it is sorted at first, null for what changed most;
+ * `open(id)` is called on a click on a sample, `sorted(order)` on a click on a column's name.
+ */
 class ChangeList {
-  constructor(changes, open) {
-    Object.assign(this, { changes, open, current: null, more: LISTED });
-    const ranked = changes.some((one) => one.gained !== null);
-    [this.by, this.way] = ranked ? ["gained", 1] : ["words", -1];
+  constructor(changes, order, { open, sorted }) {
+    Object.assign(this, { changes, open, sorted, current: null, more: LISTED });
+    // A column that nobody has a figure for is left out, and nothing is sorted by it.
+    this.columns = COLUMNS.filter(([, , value]) => !changes.length || changes.some((one) => value(one) !== null));
+    const most = [{ by: "gained", way: 1 }, { by: "words", way: -1 }, { by: "id", way: 1 }];
+    this.order = [order, ...most].find((one) => one && this.columns.some(([name]) => name === one.by));
     this.head = make("tr", {});
     this.body = make("tbody", { "data-testid": "changes" });
     this.rest = make("button", { type: "button", class: "tv-button tv-small", onclick: () => this.show(this.more + LISTED) }, "Show more");
@@ -48,20 +53,22 @@ class ChangeList {
   }
 
   sort(name, first) {
-    this.way = this.by === name ? -this.way : first;
-    this.by = name;
+    const { by, way } = this.order;
+    this.order = { by: name, way: by === name ? -way : first };
     this.show(LISTED);
+    this.sorted(this.order);
   }
 
   show(more) {
     this.more = more;
-    const [, , value] = COLUMNS.find(([name]) => name === this.by);
-    const sorted = [...this.changes].sort(compareBy(value, this.way));
+    const { by, way } = this.order;
+    const [, , value] = COLUMNS.find(([name]) => name === by);
+    const sorted = [...this.changes].sort(compareBy(value, way));
     this.head.replaceChildren(
-      ...COLUMNS.map(([name, title, , first]) => {
-        const on = this.by === name;
-        const button = make("button", { type: "button", class: "cp-sort", "data-testid": `sort-${name}`, onclick: () => this.sort(name, first) }, `${title}${on ? (this.way > 0 ? " ↑" : " ↓") : ""}`);
-        return make("th", { scope: "col", "aria-sort": on ? (this.way > 0 ? "ascending" : "descending") : "none" }, button);
+      ...this.columns.map(([name, title, , first]) => {
+        const on = by === name;
+        const button = make("button", { type: "button", class: "cp-sort", "data-testid": `sort-${name}`, onclick: () => this.sort(name, first) }, `${title}${on ? (way > 0 ? " ↑" : " ↓") : ""}`);
+        return make("th", { scope: "col", "aria-sort": on ? (way > 0 ? "ascending" : "descending") : "none" }, button);
       }),
     );
     this.body.replaceChildren(...sorted.slice(0, more).map((one) => this.row(one)));
@@ -70,16 +77,15 @@ class ChangeList {
   }
 
   row(one) {
-    const ranks = one.ranks[1] === null ? [] : [`${one.ranks[0]} → ${one.ranks[1]} `, arrow(one.ranks)];
-    return make(
-      "tr",
-      { "data-id": one.id, "aria-current": String(one.id === this.current) },
-      make("td", {}, make("button", { type: "button", class: "cp-go", onclick: () => this.open(one.id) }, one.id)),
-      make("td", { class: "cp-question" }, one.text),
-      make("td", { class: "cp-number" }, ranks),
-      make("td", { class: "cp-number" }, share(one.words)),
-      make("td", { class: "cp-number" }, share(one.neighbours)),
-    );
+    const ranks = one.gained === null ? [] : [`${one.ranks[0]} → ${one.ranks[1]} `, arrow(one.ranks)];
+    const cells = {
+      id: () => make("td", {}, make("button", { type: "button", class: "cp-go", onclick: () => this.open(one.id) }, one.id)),
+      text: () => make("td", { class: "cp-question" }, one.text),
+      gained: () => make("td", { class: "cp-number" }, ranks),
+      words: () => make("td", { class: "cp-number" }, share(one.words)),
+      neighbours: () => make("td", { class: "cp-number" }, share(one.neighbours)),
+    };
+    return make("tr", { "data-id": one.id, "aria-current": String(one.id === this.current) }, this.columns.map(([name]) => cells[name]()));
   }
 
   mark(id) {

@@ -18,7 +18,8 @@ function thoughtsPart(view, names) {
       const [left, tag] = side === 0 ? ["new", "del"] : ["gone", "ins"];
       body = view.diff.filter(([kind]) => kind !== left).flatMap(([kind, words]) => [kind === "same" ? words : make(tag, {}, words), " "]);
     } else if (text !== null) body = [text || "(no words)"];
-    return make("div", {}, make("p", { class: "cp-side" }, names[side]), make("p", { class: "cp-text", "data-testid": `thought-${side}` }, body));
+    const what = text === null ? null : make("small", {}, ` writes ${view.writes[side]}`);
+    return make("div", {}, make("p", { class: "cp-side" }, names[side], what), make("p", { class: "cp-text", "data-testid": `thought-${side}` }, body));
   };
   return make("div", {}, make("h4", {}, "Decoded thoughts"), make("div", { class: "cp-two" }, column(0), column(1)));
 }
@@ -41,19 +42,19 @@ function standingsPart(view, names) {
 /** Attention as something to lay over the pictures; `Attributed` of the server is another. */
 function attentionLayer(view) {
   const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`;
-  const says = `${percent(view.highs[0])} of a token's attention on one patch; one scale for both`;
-  return { name: "attention", maps: view.maps, highs: view.highs, signed: false, gaps: [[], []], notes: [], ends: ["0%", says] };
+  const scale = { low: "0%", top: percent(view.highs[0]), says: "of a token's attention on one patch; one scale for both" };
+  return { name: "attention", maps: view.maps, highs: view.highs, signed: false, gaps: [[], []], notes: [], scale };
 }
 
 /** What the patches add, as one method says it. */
 function attributedLayer(found) {
   const top = `${(100 * found.highs[0]).toFixed(1)}%`;
-  const says = `${top} of a whole map on one patch${found.signed ? "; where it is blue the patch lowers the number" : ""}; one scale for both`;
-  return { ...found, name: "attribution", ends: [found.signed ? `-${top}` : "0%", says] };
+  const says = `of a whole map on one patch${found.signed ? "; where it is blue the patch lowers the number" : ""}; one scale for both`;
+  return { ...found, name: "attribution", scale: { low: found.signed ? `-${top}` : "0%", top, says } };
 }
 
 /** The pictures alone, as long as what is asked for is not there. */
-const NOTHING = { name: "nothing", maps: [[], []], highs: [0, 0], signed: false, gaps: [[], []], notes: [], ends: null };
+const NOTHING = { name: "nothing", maps: [[], []], highs: [0, 0], signed: false, gaps: [[], []], notes: [], scale: null };
 
 /** Paint a picture and a map over its part from `begin` to `end` (shares of the width). */
 function paintHalf(pen, picture, map, high, signed, begin, end) {
@@ -89,14 +90,17 @@ function barCanvas(signed) {
   return bar;
 }
 
-/** The pictures with a slider, and the cards that choose whose map is shown. `chosen(k)` when another card is. */
+/**
+ * The pictures with a slider, and the cards that choose whose map is shown. `at` is where the slider stands, 0 to 100;
+ * `chosen(k)` is called when another card is chosen, `slid(at)` when the slider is let go.
+ */
 class Stage {
-  constructor(view, names, chosen) {
-    Object.assign(this, { view, names, chosen, k: 0, layer: attentionLayer(view) });
+  constructor(view, names, at, { chosen, slid }) {
+    Object.assign(this, { view, names, chosen, slid, k: 0, layer: attentionLayer(view) });
     // Where the two cut an image into other patches, each has a picture of its own and nothing slides.
     const sides = view.apart ? [0, 1] : [null];
     this.pictured = view.images.flatMap((image) => sides.map((side) => ({ image, side, canvas: this.canvas(image, side) })));
-    this.slider = make("input", { type: "range", min: 0, max: 100, value: 50, "data-testid": "slide", "aria-label": `Slide from ${names[0]} (left) to ${names[1]} (right)`, oninput: () => this.draw() });
+    this.slider = make("input", { type: "range", min: 0, max: 100, value: at, "data-testid": "slide", "aria-label": `Slide from ${names[0]} (left) to ${names[1]} (right)`, oninput: () => this.draw(), onchange: () => this.settle() });
     this.gaps = view.cards.map(() => [make("small", {}), make("small", {})]);
     this.cards = view.cards.map((card, k) => this.card(card, k));
     this.node = make("div", { class: view.images.length ? "cp-stage" : "" }, view.images.length ? this.pictures() : null, make("div", { class: "cp-pick" }, this.cards));
@@ -106,14 +110,25 @@ class Stage {
     const scale = 840 / Math.max(image.width, image.height);
     const label = `${image.name}, with a map${side === null ? "" : ` of ${this.names[side]}`}`;
     const canvas = make("canvas", { class: `cp-canvas${side === null ? " cp-slides" : ""}`, width: Math.max(2, Math.round(image.width * scale)), height: Math.max(2, Math.round(image.height * scale)), role: "img", "aria-label": label });
+    if (side === null) this.slideOn(canvas);
+    return canvas;
+  }
+
+  /** A drag on the picture moves the slider, also when it leaves the picture before it ends. */
+  slideOn(canvas) {
     const slide = (event) => {
       if (!event.buttons) return;
+      if (event.type === "pointerdown") canvas.setPointerCapture(event.pointerId);
       const box = canvas.getBoundingClientRect();
       this.slider.value = String(Math.round((100 * (event.clientX - box.left)) / box.width));
       this.draw();
     };
-    if (side === null) for (const name of ["pointerdown", "pointermove"]) canvas.addEventListener(name, slide);
-    return canvas;
+    for (const name of ["pointerdown", "pointermove"]) canvas.addEventListener(name, slide);
+    canvas.addEventListener("lostpointercapture", () => this.settle());
+  }
+
+  settle() {
+    this.slid(Number(this.slider.value));
   }
 
   pictures() {
@@ -137,11 +152,11 @@ class Stage {
   }
 
   tellScale() {
-    const { ends, signed, notes } = this.layer;
-    if (!ends) return this.scale.replaceChildren();
+    const { scale, signed, notes } = this.layer;
+    if (!scale) return this.scale.replaceChildren();
     const told = this.view.apart
       ? make("p", { class: "tv-error", "data-testid": "apart" }, `${this.view.apart} Each has a colour scale of its own.`)
-      : make("div", { class: "cp-scale", "data-testid": "map-scale" }, ends[0], barCanvas(signed), ends[1]);
+      : make("div", { class: "cp-scale", "data-testid": "map-scale" }, scale.low, barCanvas(signed), scale.top, make("span", {}, scale.says));
     const list = notes.length ? make("ul", { class: "cp-notes cp-quiet", "data-testid": "map-notes" }, notes.map((note) => make("li", {}, note))) : null;
     this.scale.replaceChildren(...[told, list].filter(Boolean));
   }
@@ -149,6 +164,7 @@ class Stage {
   card(card, k) {
     const side = (number) => {
       const known = card.rows[number] !== null;
+      if (!known && this.view.lone) return null;
       const reads = card.reads[number].map(([word, likely]) => make("div", { class: "cp-read" }, make("span", {}, word), make("span", {}, share(likely))));
       return make("div", {}, make("p", { class: "cp-name" }, this.names[number]), known ? reads : make("small", {}, "no counterpart"), this.gaps[k][number]);
     };

@@ -1,5 +1,17 @@
 // Which map lies on the pictures: attention, which is there, or what an attribution method says, which is made when asked for.
 
+/** What a map is of, where there are think tokens and where there is the embedding alone. */
+const LAYER_SENTENCES = {
+  attention: {
+    thinks: "Where a token looks: mean over layers and heads. It does not say what that changes.",
+    embeds: "Where the embedding looks: mean over layers and heads. It does not say what that changes.",
+  },
+  attribution: {
+    thinks: "What each patch adds: to a think token's state along the word that it reads as, and to the embedding's cosine to the right document less the mean of the others. Each map as shares of its whole.",
+    embeds: "What each patch adds to the embedding's cosine to the right document less the mean of the others. Each map as shares of its whole.",
+  },
+};
+
 /**
  * Two buttons and a list of methods. `changed(method)` is told which one is shown, null for
  * attention.
@@ -20,10 +32,7 @@ class LayerChoice {
 
   press(name) {
     for (const [other, button] of Object.entries(this.buttons)) button.setAttribute("aria-pressed", String(other === name));
-    this.about.textContent =
-      name === "attention"
-        ? "Where a token looks: mean over layers and heads. It does not say what that changes."
-        : "What each patch adds: to a think token's state along the word that it reads as, and to the embedding's cosine to the right document less the mean of the others. Each map as shares of its whole.";
+    this.about.textContent = LAYER_SENTENCES[name][this.stage.view.thinks ? "thinks" : "embeds"];
   }
 
   showAttention() {

@@ -7,8 +7,9 @@ const following = new Following(root, "compare", {
   cancelled: "Cancelled. What was read so far is kept, and the same comparison goes on from there.",
   finished: (answer, order) => load(order.asked, answer.comparison),
 });
-const now = { asked: null, key: null, view: null, pair: 0, sample: null, k: 0, method: null, list: null, layers: null };
-/** What the address asked to be shown, once. */
+const MIDDLE = 50;
+const now = { asked: null, key: null, view: null, pair: 0, sample: null, k: null, method: null, slide: MIDDLE, order: null, list: null, layers: null };
+/** What the address asked to be shown, until a comparison is there; of another one than it asked for, nothing is. */
 let wanted = null;
 
 /** The address holds names and numbers alone, so that it opens the same comparison wherever the same names are offered. */
@@ -21,8 +22,10 @@ function writeAddress() {
   for (const name of ["data", "split", "n"]) address.set(name, now.asked[name]);
   if (now.pair) address.set("pair", String(now.pair + 1));
   if (now.sample) address.set("sample", now.sample);
-  if (now.sample && now.k) address.set("k", String(now.k + 1));
+  if (now.sample && now.k !== null) address.set("k", String(now.k + 1));
   if (now.sample && now.method) address.set("maps", now.method);
+  if (now.sample && now.slide !== MIDDLE) address.set("slide", String(now.slide));
+  if (now.order) address.set("sort", `${now.order.way < 0 ? "-" : ""}${now.order.by}`);
   history.replaceState(null, "", `?${address}`);
 }
 
@@ -32,27 +35,49 @@ function readAddress() {
   const number = (name) => Math.max(0, (Number.parseInt(address.get(name) ?? "1", 10) || 1) - 1);
   const asked = { compare: address.getAll("compare").slice(0, 16) };
   for (const name of ["data", "split", "n"]) asked[name] = address.get(name) ?? { data: "Shapes", split: "test", n: "100" }[name];
-  return { asked, pair: number("pair"), sample: address.get("sample"), k: number("k"), method: address.get("maps") };
+  return { asked, pair: number("pair"), sample: address.get("sample"), k: address.has("k") ? number("k") : null, method: address.get("maps"), slide: readSlide(address.get("slide")), order: readOrder(address.get("sort")) };
+}
+
+/** Where the slider stands, 0 to 100; the middle for anything else. */
+function readSlide(text) {
+  return /^\d{1,3}$/.test(text ?? "") && Number(text) <= 100 ? Number(text) : MIDDLE;
+}
+
+/** A column's name, with a minus where its largest come first; null for a column that there is not. */
+function readOrder(text) {
+  const [, minus, by] = /^(-?)(\w+)$/.exec(text ?? "") ?? [];
+  return COLUMNS.some(([name]) => name === by) ? { by, way: minus ? -1 : 1 } : null;
+}
+
+/** Whether what was compared is what the address asked for: meanwhile somebody may have asked for something else. */
+function isWanted(asked) {
+  const told = (one) => JSON.stringify([one.compare, one.data, one.split, Number(one.n)]);
+  return wanted !== null && told(wanted.asked) === told(asked);
 }
 
 async function load(asked, key) {
   const view = await ask("fetch_comparison", { comparison: key });
   if (view.error) return following.tell(view.error);
-  const pair = Math.min(wanted?.pair || 0, view.pairs.length - 1);
-  Object.assign(now, { asked, key, view, sample: wanted?.sample || null, k: wanted?.k || 0 });
-  if (wanted) now.method = view.methods.some(([name]) => name === wanted.method) ? wanted.method : null;
+  const found = isWanted(asked) ? wanted : null;
   wanted = null;
+  const pair = Math.min(found?.pair || 0, view.pairs.length - 1);
+  Object.assign(now, { asked, key, view, sample: found?.sample || null, k: found?.k ?? null });
+  if (found) Object.assign(now, { slide: found.slide, order: found.order, method: view.methods.some(([name]) => name === found.method) ? found.method : null });
   await showPair(pair, now.sample, now.k);
   root.dataset.ready = key;
 }
 
-async function showPair(number, sample = null, k = 0) {
+async function showPair(number, sample = null, k = null) {
   const { view } = now;
   const pair = view.pairs[number];
   now.pair = number;
   const choose = make("select", { class: "tv-select tv-narrow", "data-testid": "pair", "aria-label": "Which checkpoint is compared", onchange: (event) => showPair(Number(event.target.value)) }, view.pairs.map((one, place) => make("option", { value: place, selected: place === number }, `${one.names[1]} against ${one.names[0]}`)));
   const place = make("div", { "data-testid": "sample" });
-  now.list = new ChangeList(pair.changes, (id) => openSample(id, null, place, true));
+  const sorted = (order) => {
+    now.order = order;
+    writeAddress();
+  };
+  now.list = new ChangeList(pair.changes, now.order, { open: (id) => openSample(id, null, place, true), sorted });
   body.replaceChildren(
     ...[
       section(view.title, null, drawn(view.sides), drawn(view.notes), view.pairs.length > 1 ? choose : null, savesPart()),
@@ -86,20 +111,26 @@ async function openSample(id, k, place, byHand) {
   for (const image of view.images) image.element = await loadImage(image.src);
   if (now.sample !== id || now.pair !== pair) return;
   const { names } = now.view.pairs[pair];
-  const stage = new Stage(view, names, (chosen) => {
-    now.k = chosen;
-    writeAddress();
-  });
-  if (view.images.length) now.layers = chooseLayer(stage, { comparison: key, pair, sample: id });
   const title = `Sample ${view.id}, side by side`;
   const answer = view.answer ? ` Right answer: ${view.answer}` : "";
-  place.replaceChildren(section(title, `${view.text}${answer}`, thoughtsPart(view, names), standingsPart(view, names), make("h4", {}, "Think tokens, and the patches behind them"), now.layers?.node, stage.node));
-  stage.choose(k);
-  now.k = stage.k;
+  place.replaceChildren(section(title, `${view.text}${answer}`, thoughtsPart(view, names), standingsPart(view, names), view.cards.length ? cardsPart(view, names, k) : null));
   place.dataset.sample = id;
   writeAddress();
   if (now.method) now.layers?.showAttribution();
   if (byHand) place.scrollIntoView({ behavior: "smooth", block: "start" });
+}
+
+/** The cards, with the pictures that they have maps for; card `k` is chosen. */
+function cardsPart(view, names, k) {
+  const told = (what) => {
+    Object.assign(now, what);
+    writeAddress();
+  };
+  const stage = new Stage(view, names, now.slide, { chosen: (card) => told({ k: card }), slid: (at) => told({ slide: at }) });
+  if (view.images.length) now.layers = chooseLayer(stage, { comparison: now.key, pair: now.pair, sample: view.id });
+  stage.choose(k);
+  now.k = stage.k;
+  return [make("h4", {}, view.title), view.lone ? make("p", { class: "tv-about", "data-testid": "lone" }, view.lone) : null, now.layers?.node, stage.node];
 }
 
 /** Attribution stays chosen from sample to sample, and in the address. */

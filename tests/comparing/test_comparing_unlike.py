@@ -1,0 +1,152 @@
+"""What may not be set against each other is refused with its reason: unlike texts, other tokens, too few of anything."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparisons import QUERIES, WordModel, compare, write_data
+
+from workbench.comparing.making import Compared
+from workbench.comparing.opening import open_sample
+from workbench.comparing.question import pose
+from workbench.comparing.report import choose_samples, comparison_html
+from workbench.comparing.spelling import cuts_of, is_cut_alike
+from workbench.comparison import PairComparison
+from workbench.types import DecodedThought, Trace
+
+SURE = "token_log_probability"
+
+
+class TargetModel(WordModel):
+    """Trained to tell the words of its target."""
+
+    def __init__(self, name: str, **more: Any) -> None:
+        super().__init__(name, **more)
+        self.info = replace(self.info, tells="target")
+
+
+class OtherTokens(WordModel):
+    """Its vocabulary holds the same words at other places."""
+
+    def decode(self, traces: Sequence[Trace], **how: Any) -> list[DecodedThought]:
+        return [
+            replace(one, token_ids=tuple(number + 100 for number in one.token_ids))
+            for one in super().decode(traces, **how)
+        ]
+
+
+def pair_of(compared: Compared) -> PairComparison:
+    [pair] = compared.comparison.pairs
+    return pair
+
+
+def refused(pair: PairComparison) -> dict[str, str]:
+    return {one.what: one.why for one in pair.refused}
+
+
+def compared_metrics(pair: PairComparison) -> set[str]:
+    return {one.metric for one in pair.differences}
+
+
+def test_words_of_unlike_texts_are_not_compared(tmp_path: Path) -> None:
+    compared = compare(tmp_path, WordModel("thinker"), TargetModel("teller", swaps={"red": "blue"}))
+    pair = pair_of(compared)
+    assert refused(pair)["decoded thoughts"].startswith(
+        "'thinker' writes its reasoning and 'teller' writes the words of the document to be found"
+    )
+    assert {change.words for change in pair.changes} == {None}
+    assert open_sample(compared, 0).diff == ()
+    text = comparison_html(compared)
+    assert "<del>" not in text
+    assert "<ins>" not in text
+    assert "Thought changed" not in text
+    assert "words changed" not in text
+    assert "<b>Decoded thoughts word by word</b>: &#x27;thinker&#x27; writes" in text
+    # Both texts stand there all the same, and each says what it is.
+    assert 'thinker <small>writes its reasoning</small></p><p class="cp-text"> red square left</p>' in text
+    assert 'teller <small>writes the words of the document to be found</small></p><p class="cp-text"> blue' in text
+    # Samples are chosen by their ranks alone.
+    assert choose_samples(pair) == [place for place, query in enumerate(QUERIES) if "red" in query]
+
+
+def test_how_sure_a_token_is_of_unlike_texts_is_not_compared(tmp_path: Path) -> None:
+    pair = pair_of(compare(tmp_path, WordModel("thinker"), TargetModel("teller")))
+    assert "the tokens are of unlike texts" in refused(pair)[SURE]
+    assert SURE not in compared_metrics(pair)
+    assert {one.metric for one in pair.differences} >= {"hit_at_1", "mrr"}
+
+
+def test_nor_is_it_of_other_tokens(tmp_path: Path) -> None:
+    compared = compare(tmp_path, WordModel("one"), OtherTokens("other", swaps={"red": "blue"}))
+    pair = pair_of(compared)
+    assert "cut the words that both wrote into other tokens" in refused(pair)[SURE]
+    assert SURE not in compared_metrics(pair)
+    # Each has its own value, and their words are compared.
+    [metric] = [one for one in compared.comparison.metrics if one.name == SURE]
+    assert None not in metric.values
+    assert {change.words is None for change in pair.changes} == {False}
+
+
+def test_it_is_compared_where_texts_and_tokens_are_alike(tmp_path: Path) -> None:
+    one, other = TargetModel("one"), TargetModel("other", swaps={"red": "blue"})
+    pair = pair_of(compare(tmp_path, one, other))
+    assert SURE in compared_metrics(pair)
+    assert not {SURE, "decoded thoughts"} & refused(pair).keys()
+
+
+def wrote(*pieces: str, ids: Sequence[int]) -> DecodedThought:
+    return DecodedThought(
+        text="".join(pieces),
+        tokens=pieces,
+        token_ids=tuple(ids),
+        log_probabilities=(0.0,) * len(pieces),
+        context="latents_only",
+        finish="end",
+    )
+
+
+def test_words_are_cut_alike_by_the_tokens_that_they_are_made_of() -> None:
+    one = cuts_of([wrote(" red", " cir", "cle", ids=(7, 1, 2)), wrote(" red", " star", ids=(7, 5))])
+    assert one == {" red": frozenset({(7,)}), " circle": frozenset({(1, 2)}), " star": frozenset({(5,)})}
+    # Strange words say nothing, only those that both wrote do.
+    assert is_cut_alike(one, cuts_of([wrote(" red", " green", ids=(7, 9))]))
+    # The same numbers of other words, and the same word of other pieces.
+    assert not is_cut_alike(one, cuts_of([wrote(" red", " circle", ids=(7, 8))]))
+    assert not is_cut_alike(one, cuts_of([wrote(" ", "red", ids=(3, 4))]))
+    assert not is_cut_alike(one, cuts_of([wrote(" green", ids=(9,))]))
+    assert not is_cut_alike(one, cuts_of([]))
+    # A word that was spelled out once is made of the usual tokens at other times.
+    assert is_cut_alike(one, cuts_of([wrote(" ", "red", ids=(3, 4)), wrote(" red", ids=(7,))]))
+
+
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_a_ranking_of_fewer_than_two_candidates_is_refused(tmp_path: Path, known: int) -> None:
+    queries = ["red left of the right", "blue left of the right", "blue of the red"]
+    question = pose(str(write_data(tmp_path / "data", queries)))
+    documents = [one.text for one in question.documents]
+    assert len(documents) == 3
+    models = (WordModel(name, refuses=documents[known:]) for name in ("one", "other"))
+    pair = pair_of(compare(tmp_path, *models, question=question))
+    assert len(pair.changes) == 3
+    if known == 2:
+        assert "rankings" not in refused(pair)
+        assert pair.agreements
+        return
+    assert refused(pair)["rankings"] == f"Both could embed {known} of 3 candidates, and a ranking is of 2 or more."
+    assert pair.agreements == ()
+    assert not compared_metrics(pair) & {"hit_at_1", "mrr"}
+
+
+def test_a_metric_of_one_sample_has_no_difference(tmp_path: Path) -> None:
+    path = write_data(tmp_path / "data")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows[1:]:
+        del row["answer"]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    pair = pair_of(compare(tmp_path, WordModel("one"), WordModel("other"), question=pose(str(path))))
+    assert "answer_exact" not in compared_metrics(pair)
+    assert refused(pair)["answer_exact"].startswith("Only one sample has it under both")
+    assert {one.metric: one.change.n for one in pair.differences}["hit_at_1"] == len(QUERIES)
