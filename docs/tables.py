@@ -3,6 +3,7 @@
 The numbers stand in one place, beside the weights that they were measured on; a test holds that the pages still say them.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,16 @@ from workbench.store import write_text_atomic
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- evaluation:begin -->", "<!-- evaluation:end -->"
-COLUMNS = ("thought_exact", "answer_exact", "hit_at_1", "swapped_thought_exact")
-HEAD = ("checkpoint", "split", "thought right", "answer right", "Hit@1", "control: swapped thought", "n")
+TARGET = "target told"
+COLUMNS = {
+    "thought right": ("thought_exact",),
+    "answer right": ("answer_exact",),
+    TARGET: ("target_exact",),
+    "Hit@1": ("hit_at_1",),
+    "control: swapped thought": ("swapped_thought_exact", "swapped_target_exact"),
+}
+"""Head of each column, and the measures that it shows: of several a checkpoint has one at most. A column that no checkpoint
+fills is left out."""
 NONE = "No checkpoint with measurements is bundled yet."
 
 
@@ -41,39 +50,44 @@ def fill(text: str) -> str:
 
 def block(folders: list[Path]) -> str:
     """One row for each checkpoint and split, and the commands that measured them."""
-    if not folders:
+    held = [(folder, split, one) for folder in folders for split, one in read_evaluations(folder).items()]
+    if not held:
         return NONE
-    rows, commands, candidates = [], [], set()
-    for folder in folders:
-        for split, held in read_evaluations(folder).items():
-            rows.append(
-                (
-                    f"`{folder.name}`",
-                    split,
-                    *(percent(held[name]) if name in held else "-" for name in COLUMNS),
-                    str(held["hit_at_1"]["n"]),
-                )
-            )
-            commands.append(held["command"])
-            candidates.add(held["n_candidates"])
-    return "\n\n".join((table(rows), note(candidates), "```\n" + "\n".join(commands) + "\n```"))
+    columns = [head for head in COLUMNS if any(_measure(one, head) for _, _, one in held)]
+    rows = [
+        (f"`{folder.name}`", split, *(_measure(one, head) or "-" for head in columns), str(one["hit_at_1"]["n"]))
+        for folder, split, one in held
+    ]
+    commands = [one["command"] for _, _, one in held]
+    told = note(columns, {one["n_candidates"] for _, _, one in held})
+    return "\n\n".join(
+        (table(("checkpoint", "split", *columns, "n"), rows), told, "```\n" + "\n".join(commands) + "\n```")
+    )
 
 
-def note(candidates: set[Any]) -> str:
+def note(columns: Sequence[str], candidates: set[Any]) -> str:
     """What the columns are, in words."""
     low, high = min(candidates), max(candidates)
     against = str(low) if low == high else f"{low} to {high}"
+    target, control = "", "the same as the first column"
+    if TARGET in columns:
+        target = "*Target told*: the text is the words of the target, all of them, in a checkpoint whose decoder tells these and no reasoning. "
+        control = "*thought right*, or *target told*"
     return (
         "With 95% bootstrap intervals; one without width means that all n samples were alike, and leaves about 3/n open. *Thought right*: every object in the decoded thought has the right place, size, "
-        f"colour and shape, and none is missing or added. *Hit@1* is against {against} candidates. *Control*: the same as "
-        "the first column, with the thought of another sample. *compositional*: pairs of colour and shape that never "
+        f"colour and shape, and none is missing or added. {target}*Hit@1* is against {against} candidates. *Control*: {control}, "
+        "with the thought of another sample. *compositional*: pairs of colour and shape that never "
         "occur in training. A checkpoint that writes no reasoning has a dash for what is read in it. Measured by"
     )
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in (HEAD, tuple("---" for _ in HEAD), *rows))
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, tuple("---" for _ in head), *rows))
+
+
+def _measure(held: Mapping[str, Any], head: str) -> str | None:
+    return next((percent(held[name]) for name in COLUMNS[head] if name in held), None)
 
 
 if __name__ == "__main__":

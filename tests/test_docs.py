@@ -35,10 +35,11 @@ PAGES = [
 BUNDLED = sorted(bundled_checkpoints().items())
 
 
-def held(split: str, value: float) -> dict[str, Any]:
+def held(split: str, value: float, *, target: bool = False) -> dict[str, Any]:
     row = {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 1000}
     command = f"thinkscope evaluate some --data shapes --split {split} --n 1000"
-    return {**dict.fromkeys(SHARES, row), "n_candidates": 612, "command": command, "split": split}
+    shares = [name for name in SHARES if name == "hit_at_1" or ("target" in name) == target]
+    return {**dict.fromkeys(shares, row), "n_candidates": 612, "command": command, "split": split}
 
 
 def test_the_readme_holds_the_measured_numbers() -> None:
@@ -69,7 +70,26 @@ def test_the_block_is_made_from_evaluations(tmp_path: Path) -> None:
     assert f"| `{tmp_path.name}` | compositional | " + "50.0% (49.0% to 51.0%) | " * 4 + "1000 |" in block
     assert "against 612 candidates" in block
     assert block.count("thinkscope evaluate some --data shapes --split") == 2
+    assert "target told" not in block
+    assert "*Control*: the same as the first column" in block
     assert tables.block([]) == tables.NONE
+
+
+def test_a_checkpoint_that_tells_the_target_fills_a_column_of_its_own(tmp_path: Path) -> None:
+    thinks, tells, silent = (tmp_path / name for name in ("thinks", "tells", "silent"))
+    bare = {name: value for name, value in held("test", 0.25).items() if name not in SHARES or name == "hit_at_1"}
+    for folder, found in ((thinks, held("test", 0.9)), (tells, held("test", 0.5, target=True)), (silent, bare)):
+        folder.mkdir()
+        (folder / EVALUATION).write_text(json.dumps(found))
+    block = tables.block([thinks, tells, silent])
+    heads = ["checkpoint", "split", "thought right", "answer right", "target told", "Hit@1", "control: swapped thought"]
+    assert block.startswith(f"| {' | '.join(heads)} | n |\n")
+    nine, five, quarter = "90.0% (89.0% to 91.0%)", "50.0% (49.0% to 51.0%)", "25.0% (24.0% to 26.0%)"
+    assert f"| `thinks` | test | {nine} | {nine} | - | {nine} | {nine} | 1000 |" in block
+    assert f"| `tells` | test | - | - | {five} | {five} | {five} | 1000 |" in block
+    assert f"| `silent` | test | - | - | - | {quarter} | - | 1000 |" in block
+    assert "*Target told*: the text is the words of the target" in block
+    assert "*Control*: *thought right*, or *target told*, with the thought of another sample" in block
 
 
 def test_marks_that_were_lost_are_told() -> None:

@@ -190,7 +190,7 @@ class Audit:
             "version": VERSION,
             "verdict": verdict,
             "evidence": evidence,
-            "about": dict(MEASURES),
+            "about": dict(about_measures(self.checkpoint.tells)),
             **held,
         }
 
@@ -231,3 +231,24 @@ MEASURES: Mapping[str, str] = {
     "round_trip_other_agrees": "Control: share of the samples whose first candidate stays with another sample's text instead.",
     "round_trip_other_change": "Control: Hit@1 with another sample's text less that with the thoughts, paired.",
 }
+TELLS_TARGET = (
+    "The decoded text of this checkpoint is the words of the target that it looks for, and no reasoning. Whoever searches with "
+    "this text searches with the model's answer, so high figures of BM25, of the text alone and of the round trip say that the target "
+    "was told right, and nothing about a reasoning."
+)
+"""The note on a checkpoint whose text tells the target."""
+_OF_THE_TARGET: Mapping[str, str] = {
+    "bm25_thought": "The same, given the words that the model tells of the target: high where they are told right, which is no sign "
+    "of a reasoning.",
+    "bm25_both": "The same, given query and told words.",
+    "bm25_gain": "Hit@1 of BM25 with query and told words less that with the query alone, paired.",
+    "text_thought": "The same, given the words that the model tells of the target, without image.",
+    "text_gain": "Hit@1 of the model given the told words less that given the query's text, paired.",
+    "round_trip_hit_at_1": "Hit@1 when the words that the model tells of the target stand behind the query's words and no thought is "
+    "seen: its answer as words in the place of latents. The model was not trained to take it so.",
+}
+
+
+def about_measures(tells: str) -> Mapping[str, str]:
+    """What the measures are, for a checkpoint whose decoded thoughts tell its reasoning, or the target."""
+    return {**MEASURES, **_OF_THE_TARGET} if tells == "target" else MEASURES

@@ -1,6 +1,8 @@
 """An audit from end to end with a small random model: what it holds, that it goes on, and what it says of poor data."""
 
+import html
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,12 @@ import pytest
 from comparisons import shorten_audit, write_data
 from PIL import Image
 
-from workbench.audit import MEASURES, Audit
+from workbench.audit import MEASURES, TELLS_TARGET, Audit
 from workbench.auditing import run_audit
 from workbench.auditing.document import schema
+from workbench.auditing.making import ask, make_audit
+from workbench.comparing.kept import Kept
+from workbench.comparing.making import Setup
 from workbench.comparing.reading import ABOUT, Reading
 from workbench.edits import Edit
 from workbench.errors import BadCheckpoint, BadInput, Cancelled, UnknownName, Unsupported
@@ -28,6 +33,18 @@ N = 6
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_audit(monkeypatch)
+
+
+def test_a_checkpoint_that_changes_after_it_was_chosen_is_not_audited_under_its_old_name(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "mine")
+    wanted = ask(folder, "shapes", split="test", n=2, seed=0)
+    (folder / "more.json").write_text("{}")
+    kept = Kept(tmp_path / "kept")
+    with pytest.raises(BadInput, match="has changed on the disk since it was chosen"):
+        make_audit(wanted, Setup(kept=kept, device="cpu", dtype="float32"))
+    assert not list(kept.root.glob("*/*"))
 
 
 @pytest.fixture
@@ -83,6 +100,31 @@ def test_the_report_is_one_file_without_scripts(audited: Audit) -> None:
     ):
         assert title in page
     assert audited.verdict.sentence.split(":")[0] in page
+
+
+def test_an_audit_of_what_tells_the_target_says_so(tiny_kinds: dict[str, Path], tmp_path: Path, audited: Audit) -> None:
+    audit = run_audit(tiny_kinds["lame"], "shapes", split="test", n=N, kept=tmp_path / "lame")
+    held = json.loads(json.dumps(audit.to_json(), allow_nan=False))
+    jsonschema.Draft202012Validator(schema()).validate(held)
+    page, other = audit_html(audit), audit_html(audited)
+    assert "3 think tokens whose text tells the words of the target, 3 layers" in page
+    assert TELLS_TARGET in audit.notes
+    assert html.escape(TELLS_TARGET) in page
+    for name in ("bm25_thought", "text_thought", "round_trip_hit_at_1"):
+        assert "words that the model tells of the target" in held["about"][name]
+        assert html.escape(held["about"][name]) in page
+        assert html.escape(MEASURES[name]) not in page
+        assert html.escape(MEASURES[name]) in other
+    # Its decoder has no place for fewer thoughts than all.
+    [why] = [one.why for one in audit.not_tested if one.what == "Decoded thoughts while some are hidden"]
+    assert "'lame'" in why
+    for one in audit.edits:
+        if one.kind in ("hide", "truncate"):
+            assert "embedding_change" in one.measures
+            assert "log_probability_change" not in one.measures
+    assert "4 think tokens, 3 layers" in other
+    assert TELLS_TARGET not in audited.notes
+    assert "while some are hidden" not in other
 
 
 def opened(kept: Path) -> tuple[Reading, Path]:

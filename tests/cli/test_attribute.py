@@ -75,6 +75,25 @@ def test_text_for_people(attribute: Callable[..., int], picture: Path, capsys: p
     assert "\x1b" not in text
 
 
+def test_words_of_the_target_are_not_called_a_thought(
+    tiny_kinds: dict[str, Path], picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["attribute", str(picture), "what?", "--target", "think:2", "--method", "saliency"]
+    words += ["--checkpoint", str(tiny_kinds["lame"])]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "Words of the decoded target\n" in text
+    assert "not its reasoning" in text
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["checkpoint"]["tells"] == "target"
+    assert "not its reasoning" in found["thought_about"]
+    assert main([*words, "--html", str(tmp_path / "r.html")]) == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "<th>decoded target</th>" in page
+    assert found["thought_about"] in page
+
+
 def test_json_for_programs(
     attribute: Callable[..., int], picture: Path, listed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

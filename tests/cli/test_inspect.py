@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from PIL import Image
 
 from workbench import runner
 from workbench.cli import main
+from workbench.cli._report import report
 from workbench.runner import Session
+from workbench.samples import make_sample
+from workbench.words import END
 
 NUMBER = {"type": "number"}
 TEXT = {"type": "string"}
@@ -92,6 +96,56 @@ def test_text_for_people(inspect: Callable[..., int], picture: Path, capsys: pyt
     ):
         assert part in text
     assert "\x1b" not in text
+
+
+def test_text_for_people_tells_the_end_of_a_text_in_words(shared: Session, tiny_checkpoint: Path) -> None:
+    inspection = shared.inspect(make_sample([], "a red star"), checkpoint=str(tiny_checkpoint))
+    lens = inspection.results["lens"]
+    measures = tuple(
+        replace(one, values=np.full(one.values.shape, END)) if one.name == "word" else one for one in lens.measures
+    )
+    text = report(replace(inspection, results={**inspection.results, "lens": replace(lens, measures=measures)}))
+    assert "(end of text)" in text
+    assert END not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "tells", "said"),
+    [
+        ("lame", "target", ("3 think tokens", "Decoded target\n", "not its reasoning")),
+        ("explicit-cot", "reasoning", ("reasoning written as text", "Written reasoning\n", "before it embedded")),
+        ("no-think", None, ("no think tokens", "This checkpoint writes no thoughts.")),
+    ],
+)
+def test_text_json_and_report_say_what_the_text_is(
+    tiny_kinds: dict[str, Path],
+    tmp_path: Path,
+    kind: str,
+    tells: str | None,
+    said: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["inspect", "a red star", "--checkpoint", str(tiny_kinds[kind])]
+    words += ["--decode.max_tokens", "8"] if tells else []
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    for part in said:
+        assert part in text
+    assert " 0 think tokens" not in text
+    assert "Decoded thought\n" not in text
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["checkpoint"]["tells"] == tells
+    assert main([*words, "--html", str(tmp_path / "r.html")]) == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "Attention of the think tokens" not in page
+    if found["thought"] is None:
+        return
+    about = found["thought"]["about"]
+    assert said[-1] in about
+    assert about in page
+    assert f"<h2>{said[1].strip()}</h2>" in page
+    assert "Decoded thought" not in page
 
 
 def test_json_for_programs(

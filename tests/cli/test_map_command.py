@@ -42,6 +42,23 @@ def test_two_checkpoints_on_one_map(tiny_checkpoint: Path, tmp_path: Path, capsy
     assert {mover["change"] for mover in summary["movers"]} == {0.0}
 
 
+def test_thoughts_of_a_checkpoint_without_any_are_refused_before_a_model_is_loaded(
+    tiny_checkpoint: Path,
+    tiny_kinds: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    loaded: list[Path] = []
+    monkeypatch.setattr("workbench.models.checkpoint.load_checkpoint", lambda path, **_: loaded.append(path))
+    both = ["--checkpoint", str(tiny_checkpoint), "--checkpoint", str(tiny_kinds["explicit-cot"])]
+    assert main(["map", "shapes", "--n", "4", *both, "--out", str(tmp_path / "two.html")]) == 2
+    told = capsys.readouterr().err
+    assert "'explicit-cot' has no think tokens" in told
+    assert "--of embedding" in told
+    assert loaded == []
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

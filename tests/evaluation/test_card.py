@@ -148,6 +148,43 @@ def test_a_card_of_a_model_that_does_not_think_says_so(
     assert list(read_card(folder).metrics) == ["hit_at_1"]
 
 
+def test_a_card_of_written_reasoning_names_it_where_it_is_seen(tiny_kinds: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_kinds["explicit-cot"], tmp_path / "written"))
+    write_card(folder, {"test": held("test")})
+    text = (folder / CARD).read_text(encoding="utf-8")
+    seen = "query to query; reasoning to query, reasoning; embed to query, reasoning, embed"
+    assert f"| attends, causally | {seen} |" in text
+    assert "| order | query, reasoning, embed |" in text
+    assert "decoder contexts" not in text
+    assert "latents" not in text.split("## Training")[0].split("## Layout")[1]
+
+
+def test_only_what_thinks_in_tokens_is_tagged_as_latent_reasoning(
+    folder: Path, tiny_kinds: dict[str, Path], tmp_path: Path
+) -> None:
+    write_card(folder, {"test": held("test")})
+    tagged = {"tte-flash": (folder / CARD).read_text(encoding="utf-8")}
+    for name, made in tiny_kinds.items():
+        copied = Path(shutil.copytree(made, tmp_path / name))
+        write_card(copied, {"test": held("test")})
+        tagged[name] = (copied / CARD).read_text(encoding="utf-8")
+    assert [name for name, text in tagged.items() if "  - latent-reasoning\n" in text] == ["tte-flash", "lame"]
+    assert all("  - multimodal-embedding\n" in text for text in tagged.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "measures"),
+    [("tte-flash", ["thought_exact", "answer_exact", "hit_at_1"]), ("lame", ["target_exact", "hit_at_1"])],
+)
+def test_evaluate_tells_every_task_by_what_is_defined(
+    folder: Path, tiny_kinds: dict[str, Path], kind: str, measures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tiny_kinds.get(kind, folder)
+    assert main(["evaluate", str(made), "--n", "3", "--device", "cpu", "--split", "validation"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if " by task " in line] == measures
+
+
 def test_refusals(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="needs an evaluation on the test split"):
         write_card(folder, {"compositional": held("compositional")})

@@ -14,6 +14,7 @@ from workbench.data.reader import find_reader
 from workbench.export.manifest import data_source, manifest_json, manifest_text
 from workbench.export.place import Place
 from workbench.export.plan import Plan
+from workbench.export.planning import make_plan
 from workbench.export.record import schema
 
 
@@ -77,8 +78,30 @@ def test_a_folder_of_parts_is_its_own_place(plan: Plan, tmp_path: Path) -> None:
     assert data_source(held, place.manifest.parent) == str(rows)
 
 
+@pytest.mark.parametrize(
+    ("kind", "tells"), [("lame", "target"), ("explicit-cot", "reasoning"), ("no-think", "nothing"), ("", "reasoning")]
+)
+def test_a_manifest_says_what_the_thoughts_tell(
+    tiny_kinds: dict[str, Path], tiny_checkpoint: Path, tmp_path: Path, kind: str, tells: str
+) -> None:
+    folder = tiny_kinds.get(kind, tiny_checkpoint)
+    made = make_plan("shapes", str(folder), tmp_path / "thoughts.jsonl", n=1, device="cpu")
+    held = told(made)
+    assert held["tells"] == tells
+    # What it tells follows from the checkpoint, whose hash decides already.
+    assert "tells" not in held["plan"]
+
+
+def test_what_the_files_do_not_say_is_null(plan: Plan) -> None:
+    held = told(plan)
+    assert held["tells"] is None
+    held["tells"] = "dreams"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(held, schema("manifest"))
+
+
 def test_an_older_manifest_does_not_say(plan: Plan, tmp_path: Path) -> None:
     held = told(plan)
-    del held["data"]["source"]
+    del held["data"]["source"], held["tells"]
     jsonschema.validate(held, schema("manifest"))
     assert data_source(held, tmp_path) is None

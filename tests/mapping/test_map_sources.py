@@ -1,25 +1,33 @@
 """Points from a data set, from an export of it, and from saved traces: they are the same points."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from planted import PROVENANCE
 
+from workbench.cli import main
 from workbench.data.reader import find_reader, read_pairs
+from workbench.data.shapes import ShapesConfig, caption, make_sample
 from workbench.data.sifting import name_rows
 from workbench.errors import BadInput, Cancelled
 from workbench.export.arrays import arrays_bytes
 from workbench.export.making import Maker
 from workbench.export.plan import Plan
-from workbench.export.record import line
+from workbench.export.record import done_record, line, thought_values
+from workbench.latent_map import Column, MapSample
 from workbench.mapping.collecting import collect_points
-from workbench.mapping.gathering import is_right
+from workbench.mapping.gathering import Gatherer, is_right, named_target, tells_target
+from workbench.mapping.joining import join_points
 from workbench.mapping.points import Points, check_layer, check_of
 from workbench.mapping.sampling import draw
 from workbench.mapping.traces import is_traced, read_points
+from workbench.models.checkpoint import load_checkpoint
 from workbench.store import save_traces, to_json
+from workbench.types import DecodedThought
 
 N = 6
 
@@ -128,6 +136,88 @@ def test_an_export_without_the_arrays_or_not_finished_is_refused(exported: Path,
     write({}, status="partial")
     with pytest.raises(BadInput, match="not finished"):
         read_points(tmp_path, of="thoughts")
+
+
+def told_right(tells: str, texts: Sequence[str]) -> Column:
+    """The column `correct` of the first samples of Shapes, had a model written these texts of them."""
+    gatherer = Gatherer("embedding", None, len(texts), tells=tells)
+    reader, source = find_reader("shapes")
+    vector = np.ones(4, dtype=np.float32)
+    for row, text in zip(name_rows(reader.rows(source, split="test")), texts, strict=False):
+        assert row.make is not None
+        parts = {"thought": thought_values(written(text))}
+        gatherer.add(done_record(row, row.make(), parts), {"embedding": vector}.get)
+    points = gatherer.points(PROVENANCE, source={}, title="", seconds=0)
+    return next(column for column in points.columns if column.name == "correct")
+
+
+def written(text: str) -> DecodedThought:
+    return DecodedThought(
+        text=text, tokens=(text,), token_ids=(0,), log_probabilities=(-0.5,), context="latents_only", finish="end"
+    )
+
+
+def test_a_text_that_tells_the_target_is_right_when_it_is_its_words() -> None:
+    samples = [make_sample(ShapesConfig(), "test", index) for index in range(40)]
+    assert {"find_image", "find_caption"} <= {sample.task for sample in samples}
+    words = [sample.target_text or caption(sample.scene.items) for sample in samples]
+    column = told_right("target", words)
+    assert [column.categories[code] for code in column.values] == ["right"] * len(samples)
+    assert "tells the target" in column.about
+    wrong = told_right("target", [f"{text} and more" for text in words])
+    assert [wrong.categories[code] for code in wrong.values] == ["wrong"] * len(samples)
+    # The rule for reasoning asks for the data's answer, which names the objects of a scene without their sizes and places.
+    by_answer = told_right("reasoning", words)
+    assert "last 'answer:'" in by_answer.about
+    assert (by_answer.values != column.values).any()
+
+
+def test_words_of_a_target_are_its_text_or_stand_in_its_id() -> None:
+    assert named_target("text:on the left") == "on the left"
+    assert named_target("image:a red star") == "a red star"
+    assert named_target("doc-7") == named_target("") == ""
+    assert tells_target("On the left.", "on the  left")
+    assert not tells_target("left", "on the left")
+    assert tells_target("anything", "") is None
+
+
+def test_a_targets_words_are_known_from_the_data_and_not_from_an_export(
+    tiny_kinds: dict[str, Path], tmp_path: Path
+) -> None:
+    """Ids of this data set name no words, and an export holds no documents."""
+    path = tmp_path / "rows.jsonl"
+    target = {"text": "a star"}
+    rows = [{"id": f"{i}", "query": "what?", "target": target, "target_id": f"doc-{i}"} for i in range(3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = load_checkpoint(tiny_kinds["lame"], device="cpu")
+    [correct] = [one for one in collect_points(model, str(path), of="embedding").columns if one.name == "correct"]
+    assert set(correct.values.tolist()) == {correct.categories.index("wrong")}
+    out = tmp_path / "out"
+    words = ["export", str(path), "--checkpoint", str(tiny_kinds["lame"]), "--out", str(out), "--max-tokens", "8"]
+    assert main([*words, "--with", "embedding", "--workers", "1", "--device", "cpu"]) == 0
+    assert "correct" not in [column.name for column in read_points(out, of="embedding").columns]
+
+
+def test_two_rules_of_being_right_are_both_told() -> None:
+    samples = [make_sample(ShapesConfig(), "test", index) for index in range(2)]
+    parts = [
+        Points(
+            of="embedding",
+            layer=None,
+            vectors=np.eye(2, dtype=np.float32),
+            sample=np.arange(2),
+            k=np.full(2, -1),
+            samples=tuple(MapSample(id=str(i), thoughts=("",)) for i in range(2)),
+            columns=(told_right(tells, [sample.reasoning for sample in samples]),),
+            provenance=PROVENANCE,
+        )
+        for tells in ("reasoning", "target")
+    ]
+    [joined] = join_points(parts).columns
+    assert [joined.categories[code] for code in joined.values] == ["right", "right", "wrong", "wrong"]
+    assert joined.about == f"{parts[0].columns[0].about} {parts[1].columns[0].about}"
+    [same] = join_points([parts[0], parts[0]]).columns
+    assert same.about == parts[0].columns[0].about
 
 
 def test_more_points_than_the_limit_are_drawn_and_told(tiny_model: Any, collected: Points) -> None:

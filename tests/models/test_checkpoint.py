@@ -10,6 +10,7 @@ import torch
 
 from workbench.models import checkpoint
 from workbench.models.checkpoint import load_checkpoint
+from workbench.models.registries import Format
 from workbench.types import Sample
 
 
@@ -50,8 +51,14 @@ def test_models_loaded_at_once_are_whole(tiny_checkpoint: Path, tiny_model: Any)
 def test_formats_load_one_at_a_time(tiny_checkpoint: Path, tiny_model: Any, monkeypatch: Any) -> None:
     inside, most = 0, 0
 
-    class Slow:
-        def load(self, folder: Path, *, device: torch.device, dtype: torch.dtype) -> Any:
+    class Slow(Format):
+        name = "slow"
+        about = "Takes its time."
+
+        def recognises(self, path: Path) -> bool:
+            return True
+
+        def load(self, path: Path, *, device: torch.device, dtype: torch.dtype) -> Any:
             nonlocal inside, most
             inside += 1
             most = max(most, inside)

@@ -1,15 +1,20 @@
 """What the page's events do, without a browser."""
 
+import html
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from planted import END, VOCABULARY
 
 from workbench.errors import BadInput, UnknownName, WorkbenchError
+from workbench.runner import Session
 from workbench.ui import handlers
 from workbench.ui.controls import probes_from
 from workbench.ui.desk import Desk, Shelf
@@ -45,6 +50,8 @@ def test_a_result_holds_the_planted_thought_and_maps(read: Callable[..., Any], p
         "Embedding",
     ]
     assert view["tokens"][0]["words"][0][0] == "red"
+    assert view["tokens"][3]["words"][0][0] == "(end of text)"
+    assert [cell[0][0] for cell in view["lens"]["cells"][-1]] == ["red", "square", "left", "(end of text)"]
     [image] = view["images"]
     assert (image["rows"], image["cols"]) == (3, 5)
     assert (image["width"], image["height"]) == (50, 30)
@@ -53,6 +60,46 @@ def test_a_result_holds_the_planted_thought_and_maps(read: Callable[..., Any], p
     assert view["ranking"]["total"] >= 200
     assert len(view["ranking"]["rows"]) == SHOWN_CANDIDATES
     assert view["seconds"][-1][0] == "in all"
+
+
+@pytest.mark.parametrize(
+    ("facts", "name", "about"),
+    [
+        ({}, "decoded thought", "from the think tokens alone"),
+        ({"tells": "target"}, "decoded target", "not its reasoning"),
+        ({"n_think": 0}, "written reasoning", "before it embedded"),
+    ],
+)
+def test_the_page_says_what_the_text_is(
+    read: Callable[..., Any], desk: Desk, facts: dict[str, Any], name: str, about: str
+) -> None:
+    desk.session.planted.info = replace(desk.session.planted.info, **facts)
+    view = read()
+    assert view["thought"]["name"] == name
+    assert about in view["thought"]["about"]
+    [decoded] = [part["title"] for part in view["more"] if "Token by token" in part["html"]]
+    assert decoded == name.capitalize()
+    facts = dict(view["card"]["facts"])
+    assert facts["think tokens"] == ("none" if name == "written reasoning" else "4")
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("lame", "A small decoder writes the target&#x27;s text"),
+        ("explicit-cot", "A model that writes its reasoning before it embeds"),
+        ("no-think", "A model that does not think"),
+    ],
+)
+def test_the_hint_tells_checkpoints_apart(tiny_kinds: dict[str, Path], tmp_path: Path, kind: str, hint: str) -> None:
+    offered = Path(shutil.copytree(tiny_kinds[kind], tmp_path / "offered"))
+    desk = Desk(Session(device="cpu"), [offered], upload_folder=tmp_path)
+    told = handlers.describe_checkpoint(desk, "offered")
+    assert hint in told
+    assert "Trained on: Nothing." in told
+    manifest = json.loads((offered / "thinkscope.json").read_text())
+    (offered / "thinkscope.json").write_text(json.dumps(manifest | {"layout": {"think_tokens": 3}}))
+    assert handlers.describe_checkpoint(desk, "offered") == "<p class='ts-hint'>Trained on: Nothing.</p>"
 
 
 def test_the_same_question_is_not_run_twice_and_keeps_its_id(
@@ -137,8 +184,13 @@ def test_export_of_a_shown_result(read: Callable[..., Any], desk: Desk, picture:
     key = read(image=file(picture))["id"]
     found = handlers.export_file(desk, {"id": key, "kind": "json"})
     assert json.loads(found["text"])["thought"]["text"] == " red square left"
+    # For people the last think token reads as the end of the text, for programs as the token itself.
+    assert json.loads(found["text"])["think_tokens"][3]["words"][0] == VOCABULARY[END]
     assert found["name"] == f"thinkscope-{key}.json"
-    assert handlers.export_file(desk, {"id": key, "kind": "html"})["text"].lstrip().lower().startswith("<!doctype html")
+    page = handlers.export_file(desk, {"id": key, "kind": "html"})["text"]
+    assert page.lstrip().lower().startswith("<!doctype html")
+    assert "(end of text)" in page
+    assert VOCABULARY[END] not in html.unescape(page)
 
 
 @pytest.mark.parametrize("asked", [{}, {"id": "0" * 16, "kind": "json"}, {"id": ["x"], "kind": "json"}])

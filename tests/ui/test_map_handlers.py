@@ -227,6 +227,22 @@ def test_what_cannot_be_drawn_is_said_before_a_job_begins(desk: Desk, wrong: dic
     assert desk.jobs._jobs == {}
 
 
+def test_thoughts_of_a_checkpoint_without_any_are_refused_before_the_other_is_read(
+    desk: Desk, tiny_kinds: dict[str, Path], tmp_path: Path
+) -> None:
+    desk = Desk(desk.session, [tmp_path / CHECKPOINT, tiny_kinds["no-think"]], upload_folder=tmp_path)
+    # The bundled one of this name, where there is one, comes first.
+    silent = next(name for name, path in desk.checkpoints.items() if path.resolve() == tiny_kinds["no-think"].resolve())
+    given = {"checkpoint": CHECKPOINT, "second": silent, "data": SHAPES, "n": 12, "projection": "pca"}
+    for of in ("thoughts", "pooled-thoughts"):
+        with pytest.raises(BadInput, match=r"has no think tokens.*'Embeddings' on the page"):
+            start_map(desk, MapAsked(**given, of=of), "tab")
+    assert desk.jobs._jobs == {}
+    assert desk.session.planted.prepared == []
+    _, found = finish(desk, start_map(desk, MapAsked(**given, of="embedding"), "tab"))
+    assert "error" not in found
+
+
 def test_a_split_that_is_not_there_is_said_by_the_job(desk: Desk) -> None:
     asked = MapAsked(checkpoint=CHECKPOINT, data=SHAPES, n=12, split="nowhere", of="embedding", projection="pca")
     _, found = finish(desk, start_map(desk, asked, "tab"))

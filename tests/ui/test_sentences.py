@@ -51,6 +51,19 @@ def test_the_control_says_how_far_the_text_depends_on_the_image(
         assert part in said["text"]
 
 
+def test_of_a_text_that_is_written_first_image_and_question_were_swapped() -> None:
+    clear = control(result([20.0, 0.0], clear=True), writes_first=True)
+    weak = control(result([0.5, 0.2]), writes_first=True)
+    assert clear is not None and weak is not None
+    for said in (clear["text"], weak["text"]):
+        assert "other images and questions" in said
+        assert "thought" not in said
+    assert (
+        "1 of its 2 words depends on this image and question; the others are about as likely without them"
+        in clear["text"]
+    )
+
+
 def test_failed_checks_are_said_plainly_and_passed_ones_not_at_all(desk: Desk) -> None:
     checks = (
         Check(name="finished", value=0, tolerance=1, passed=False, about="cut at 96 tokens; raise max_tokens"),

@@ -105,6 +105,12 @@ def not_tested(
             what="Dependence of the decoded thought on the image",
             why="No two samples with a text and images to exchange.",
         )
+    if _is_mute(edits, measures):
+        yield NotTested(
+            what="Decoded thoughts while some are hidden",
+            why=f"The decoder of '{info.name}' was trained to read all thoughts at once and has no place for fewer, so where thoughts "
+            "are hidden no text is written or scored.",
+        )
     if "bm25_query" not in measures:
         yield NotTested(
             what="Simulatability",
@@ -115,6 +121,13 @@ def not_tested(
     elif not tasks:
         why = f"No two tasks have {LEAST_OF_A_TASK} samples or more whose right candidate is ranked."
         yield NotTested(what="Tasks", why=why)
+
+
+def _is_mute(edits: Sequence[EditFigures], measures: Mapping[str, Estimate]) -> bool:
+    """Whether the model writes, but not where thoughts are hidden."""
+    hidden = next((one.measures for one in edits if one.name == "hide.all"), {})
+    texts = "own_log_probability" in measures and "log_probability_change" not in hidden
+    return texts and "embedding_change" in hidden
 
 
 def _why_not(kind: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.assets import bundled_checkpoints, read_card, resolve_checkpoint
-from workbench.audit import Audit, Audited
+from workbench.audit import TELLS_TARGET, Audit, Audited
 from workbench.auditing.budgets import find_budget
 from workbench.auditing.figures import edit_figures, shares, whole_figures
 from workbench.auditing.findings import find, not_tested, task_figures
@@ -23,7 +23,7 @@ from workbench.auditing.planned import plan
 from workbench.auditing.texts import FIRST_ROWS
 from workbench.auditing.verdict import judge, thresholds_json
 from workbench.comparing.kept import Kept
-from workbench.comparing.making import Chosen, Setup, is_memory
+from workbench.comparing.making import Chosen, Setup, check_loaded, is_memory
 from workbench.comparing.question import MAX_N, Question, check_unchanged, pose
 from workbench.comparing.reading import Reading
 from workbench.comparing.tracing import is_read, read_question
@@ -171,6 +171,7 @@ def _measure(wanted: Wanted, setup: Setup, folders: _Folders, tell: Progress, ca
     check_unchanged(question)
     tell(0.0, f"Loading {wanted.chosen.name}")
     model = setup.load(path) if setup.load else load_checkpoint(path, device=setup.device, dtype=setup.dtype)
+    check_loaded(wanted.chosen, model)
     _check(model)
     with setup.turn() as give_way:
 
@@ -273,6 +274,8 @@ def _figures(wanted: Wanted, reading: Reading, folders: _Folders, begin: float) 
 def _notes(wanted: Wanted, reading: Reading, fit: Fit | None) -> list[str]:
     question = wanted.question
     found = [*question.notes]
+    if reading.info.tells == "target" and reading.info.contexts:
+        found.append(TELLS_TARGET)
     if failed := [row.error for row in reading.rows if row.error]:
         found.append(
             f"{len(failed):,} of {len(reading.rows):,} samples could not be read. The first reason: {failed[0]}"

@@ -9,6 +9,7 @@ from workbench.probe import probe_of
 from workbench.render.text import panel_text
 from workbench.render.values import number
 from workbench.targets import words_of
+from workbench.telling import about_text, name_of_text
 from workbench.types import ProbeResult
 from workbench.views import Note
 
@@ -51,7 +52,8 @@ def _thought(explanation: Explanation) -> str:
         return ""
     words = words_of(explanation.thought.tokens)
     numbered = "  ".join(f"{i} {plain(word.text)}" for i, word in enumerate(words, start=1))
-    return f"{paint('Words of the decoded thought', _TITLE)}\n{numbered or '(none)'}"
+    title = paint(f"Words of the {name_of_text(explanation.info)}", _TITLE)
+    return f"{title}\n{numbered or '(none)'}\n{about_text(explanation.info, explanation.thought.context)}"
 
 
 def _numbers(explanation: Explanation) -> str:

@@ -7,8 +7,10 @@ from workbench.cli._screen import has_colour, paint, plain, table
 from workbench.inspection import Inspection, readings_of
 from workbench.render.text import panel_text
 from workbench.render.values import number
-from workbench.types import DecodedThought, ProbeResult
+from workbench.telling import about_text, name_of_text, way_of_thinking
+from workbench.types import ProbeResult
 from workbench.views import Overlay, Words
+from workbench.words import tell_token
 
 _TITLE = "1"
 _LINE = 90
@@ -18,9 +20,9 @@ _SHOWN_WORDS = 3
 def report(inspection: Inspection, *, top: int = 5) -> str:
     """Everything worth a line, in the order of reading: thought, candidates, think tokens, maps, doubts."""
     parts = [
-        f"{paint(plain(inspection.card.title), _TITLE)}: {inspection.info.n_think} think tokens, "
+        f"{paint(plain(inspection.card.title), _TITLE)}: {way_of_thinking(inspection.info)}, "
         f"{inspection.seconds['total']:.2f} s",
-        _thought(inspection.thought, inspection.results.get("decode")),
+        _thought(inspection),
         _ranking(inspection, top),
         _think_tokens(inspection),
         *_maps(inspection),
@@ -29,11 +31,14 @@ def report(inspection: Inspection, *, top: int = 5) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _thought(thought: DecodedThought | None, result: ProbeResult | None) -> str:
+def _thought(inspection: Inspection) -> str:
+    thought, result = inspection.thought, inspection.results.get("decode")
     if thought is None:
         return "This checkpoint writes no thoughts."
+    title = paint(name_of_text(inspection.info).capitalize(), _TITLE)
+    about = about_text(inspection.info, thought.context)
     if not thought.tokens:
-        return f"{paint('Decoded thought', _TITLE)}\n(empty: the model ended the text at once)"
+        return f"{title}\n(empty: the model ended the text at once)\n{about}"
     mean = math.exp(sum(thought.log_probabilities) / len(thought.log_probabilities))
     ended = "ended by the model" if thought.finish == "end" else "cut at the length limit"
     facts = f"confidence {number(mean)} (geometric mean over tokens), {ended}, context {thought.context}"
@@ -42,7 +47,7 @@ def _thought(thought: DecodedThought | None, result: ProbeResult | None) -> str:
         body = panel_text(Words(measure="word_probability"), result, colour=has_colour(), width=_width())
         least = min(result.measure("word_probability").values)
         facts = f"least sure word {number(least)}, {facts}"
-    return f"{paint('Decoded thought', _TITLE)}\n{body}\n{facts}"
+    return f"{title}\n{body}\n{about}\n{facts}"
 
 
 def _ranking(inspection: Inspection, top: int) -> str:
@@ -64,7 +69,7 @@ def _think_tokens(inspection: Inspection) -> str:
     rows = []
     for reading in readings_of(lens):
         likely = zip(reading.words[:_SHOWN_WORDS], reading.probabilities, strict=False)
-        words = ", ".join(f"{plain(word).strip() or repr(word)} {number(p)}" for word, p in likely)
+        words = ", ".join(f"{plain(tell_token(word))} {number(p)}" for word, p in likely)
         share = f"{on_image[reading.think - 1]:.2f}" if on_image else "-"
         rows.append((str(reading.think), words, f"{reading.entropy:.2f}", share))
     head = ("think", "reads as (logit lens, last layer)", "entropy, nats", "attention on image")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cli._arguments import build_checks, build_method, split_inputs
-from workbench.cli._options import add_checkpoint_option, add_device
+from workbench.cli._options import add_checkpoint_option, add_device, write_out
 from workbench.cli._screen import show_progress, write, write_json
 
 _EPILOG = """targets (numbers count from 1):
@@ -100,15 +100,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace, found: Any) -> None:
     from workbench.export.documents import explanation_html, explanation_json, explanation_png
-    from workbench.store import write_bytes_atomic, write_text_atomic
 
     if args.json:
         write_json(explanation_json(found))
     elif args.png:
-        write_bytes_atomic(args.png, explanation_png(found))
+        write_out(args.png, explanation_png(found))
         write(f"{args.png}")
     elif args.html:
-        write_text_atomic(args.html, explanation_html(found))
+        write_out(args.html, explanation_html(found))
         write(f"{args.html}")
     else:
         from workbench.cli._explained import report

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workbench.cli._options import REPORTS, add_checkpoint, add_data, add_device, add_report, check_out
+from workbench.cli._options import REPORTS, add_checkpoint, add_data, add_device, add_report, check_out, write_out
 from workbench.cli._screen import plain, show_progress, table, write, write_json
 
 _DEFAULT_N = 500
@@ -64,7 +64,7 @@ def register(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audit, write the report, and say what came out."""
+    """Audit, say what came out, and write the report."""
     check_out(args.out, REPORTS)
     from workbench.auditing.making import ask, make_audit
     from workbench.comparing.kept import Kept
@@ -72,13 +72,13 @@ def run(args: argparse.Namespace) -> int:
 
     wanted = ask(args.checkpoint, args.data, split=args.split, n=args.n, seed=args.seed, fit_split=args.fit_split)
     audit = make_audit(wanted, Setup(kept=Kept(args.keep), device=args.device, dtype=args.dtype), tell=show_progress)
-    if args.out is not None:
-        _write(args.out, audit)
     if args.json:
         write_json(audit.to_json())
     else:
         _show(audit)
-        if args.out is not None:
+    if args.out is not None:
+        _write(args.out, audit)
+        if not args.json:
             write(f"\n{args.out}")
     return 0
 
@@ -86,15 +86,13 @@ def run(args: argparse.Namespace) -> int:
 def _write(out: Path, audit: Any) -> None:
     import json
 
-    from workbench.store import write_text_atomic
-
     if out.suffix == ".json":
         text = json.dumps(audit.to_json(), ensure_ascii=False, allow_nan=False)
-        write_text_atomic(out, text + "\n")
+        write_out(out, text + "\n")
         return
     from workbench.render.audit_html import audit_html
 
-    write_text_atomic(out, audit_html(audit))
+    write_out(out, audit_html(audit))
 
 
 def _show(audit: Any) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workbench.cli._options import add_checkpoint, add_device
+from workbench.cli._options import add_checkpoint, add_device, write_out
 from workbench.cli._screen import show_progress, table, write, write_json
 from workbench.errors import BadInput
 
@@ -65,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
     chosen = choose_methods(None if args.methods is None else _names(args.methods))
     from workbench.models.checkpoint import load_checkpoint
     from workbench.render.board import HEAD, board_cells, board_html, board_json, reading, statement
-    from workbench.store import write_text_atomic
 
     model = load_checkpoint(path, device=args.device, dtype=args.dtype)
     if kind == "shapes":
@@ -74,17 +73,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         known, data = planted_samples(model, Path(source), n=args.n), args.data
     board = score_maps(model, chosen, known=known, n=args.n, data=data, progress=show_progress)
-    if args.html is not None:
-        write_text_atomic(args.html, board_html(board))
     if args.json:
         write_json(board_json(board))
-        return 0
-    write(table(board_cells(board), head=HEAD))
-    write(f"\n{statement(board)}\n\n{reading(board)}")
-    for remark in board.remarks:
-        write(remark)
+    else:
+        write(table(board_cells(board), head=HEAD))
+        write(f"\n{statement(board)}\n\n{reading(board)}")
+        for remark in board.remarks:
+            write(remark)
     if args.html is not None:
-        write(f"\n{args.html}")
+        write_out(args.html, board_html(board))
+        if not args.json:
+            write(f"\n{args.html}")
     return 0
 
 

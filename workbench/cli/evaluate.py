@@ -74,15 +74,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(split: str, held: dict[str, Any]) -> None:
     from workbench.evaluation.card import SHARES
+    from workbench.evaluation.shapes import BY_TASK
 
     named = {name: held[name] for name in SHARES if name in held} | held["further"]
-    rows = [(name, f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", str(i["n"])) for name, i in named.items()]
-    write(table(rows, head=(f"{split}: measure", "value", "95% interval", "n")))
-    tasks = [
-        (task, f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", str(i["n"]))
-        for task, i in ((task, found["hit_at_1"]) for task, found in held["by_task"].items())
-    ]
-    write("\n" + table(tasks, head=("hit_at_1 by task", "value", "95% interval", "n")))
+    write(table(_rows(named), head=(f"{split}: measure", "value", "95% interval", "n")))
+    for name in BY_TASK:
+        tasks = {task: found[name] for task, found in held["by_task"].items() if name in found}
+        if tasks:
+            write("\n" + table(_rows(tasks), head=(f"{name} by task", "value", "95% interval", "n")))
     swapped = (
         f"; swapped thoughts are right by chance in {held['chance_thought_exact']:.4f} of samples"
         if "chance_thought_exact" in held
@@ -92,6 +91,10 @@ def _show(split: str, held: dict[str, Any]) -> None:
     for reason in dict.fromkeys(held.get("undefined", {}).values()):
         names = [name for name, why in held["undefined"].items() if why == reason]
         write(f"Not defined: {', '.join(names)}. {reason}")
+
+
+def _rows(named: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [(name, f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", str(i["n"])) for name, i in named.items()]
 
 
 def _name(path: Path) -> str:

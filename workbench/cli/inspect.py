@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cli._arguments import build_probes, split_inputs
-from workbench.cli._options import add_checkpoint_option, add_device
+from workbench.cli._options import add_checkpoint_option, add_device, write_out
 from workbench.cli._screen import show_progress, write, write_json
 from workbench.errors import BadInput
 
@@ -68,9 +68,8 @@ def run(args: argparse.Namespace) -> int:
         write_json(inspection_json(found))
     elif args.html:
         from workbench.export.documents import inspection_html
-        from workbench.store import write_text_atomic
 
-        write_text_atomic(args.html, inspection_html(found))
+        write_out(args.html, inspection_html(found))
         write(f"{args.html}")
     else:
         from workbench.cli._report import report

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.cli._arguments import UsageError
-from workbench.cli._options import add_device, add_split, check_out
+from workbench.cli._options import add_device, add_split, check_out, write_out, writing
 from workbench.cli._screen import plain, show_progress, table, write, write_json
 
 _SUFFIXES = (".html", ".parquet")
@@ -69,12 +69,12 @@ def run(args: argparse.Namespace) -> int:
     if args.out.suffix == ".parquet":
         from workbench.mapping.map_parquet import write_map
 
-        write_map(latent_map, args.out)
+        with writing(args.out):
+            write_map(latent_map, args.out)
     else:
         from workbench.render.map_html import map_html
-        from workbench.store import write_text_atomic
 
-        write_text_atomic(args.out, map_html(latent_map))
+        write_out(args.out, map_html(latent_map))
     show_progress(1.0, "done")
     from workbench.mapping.summary import summarise
 
@@ -135,10 +135,12 @@ def _parts(args: argparse.Namespace) -> list[Any]:
 
 def _collect(args: argparse.Namespace, of: Any, limit: int) -> list[Any]:
     from workbench.assets import DEFAULT_CHECKPOINT, resolve_checkpoint
-    from workbench.mapping.collecting import collect_points
+    from workbench.mapping.collecting import check_thoughts, collect_points
     from workbench.models.checkpoint import load_checkpoint
 
     paths = [resolve_checkpoint(name) for name in args.checkpoint or [DEFAULT_CHECKPOINT]]
+    for path in paths:
+        check_thoughts(path, of)
     parts = []
     for number, path in enumerate(paths):
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from workbench.cli._options import writing
 from workbench.cli._screen import write, write_json
 
 
@@ -31,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.split not in SPLITS:
         raise UnknownName("split", args.split, SPLITS)
-    path = write_shapes(args.out, ShapesConfig(seed=args.seed), args.split, args.n, masks=args.masks)
+    with writing(args.out):
+        path = write_shapes(args.out, ShapesConfig(seed=args.seed), args.split, args.n, masks=args.masks)
     if args.json:
         write_json({"path": str(path), "n": args.n, "split": args.split, "seed": args.seed})
     else:

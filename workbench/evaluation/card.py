@@ -155,7 +155,9 @@ def _front_matter(manifest: Mapping[str, Any], backbone: str) -> str:
         if backbone
         else "license: apache-2.0"
     )
-    tags = ["thinkscope", manifest.get("recipe", ""), manifest["family"], "multimodal-embedding", "latent-reasoning"]
+    tags = ["thinkscope", manifest.get("recipe", ""), manifest["family"], "multimodal-embedding"]
+    if manifest["layout"]["think_tokens"]:
+        tags.append("latent-reasoning")
     listed = "\n".join(f"  - {tag}" for tag in tags if tag and tag != "none")
     return f"---\n{owner}\nlibrary_name: thinkscope\ntags:\n{listed}\n---"
 
@@ -173,14 +175,21 @@ def _what(manifest: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, An
 
 
 def _layout(layout: Mapping[str, Any]) -> str:
-    thinks = bool(layout["think_tokens"])
+    thinks, writes_first = bool(layout["think_tokens"]), "reasoning" in layout.get("order", ())
+
+    # Written reasoning stands where think tokens would, and its attention is causal as theirs is.
+    names = {"think": "reasoning"} if writes_first else {}
+    absent = () if thinks or writes_first else ("think",)
 
     def there(segments: Iterable[str]) -> list[str]:
-        return [segment for segment in segments if thinks or segment != "think"]
+        return [names.get(segment, segment) for segment in segments if segment not in absent]
 
     def told(attends: Mapping[str, Iterable[str]]) -> str:
         """Who sees whom."""
-        return "; ".join(f"{segment} to {', '.join(there(attends[segment]))}" for segment in there(attends))
+        known = {segment: seen for segment, seen in attends.items() if segment not in absent}
+        return "; ".join(
+            f"{names.get(segment, segment)} to {', '.join(there(seen))}" for segment, seen in known.items()
+        )
 
     rows = {
         "think tokens (K)": str(len(layout["think_tokens"])),
@@ -194,10 +203,9 @@ def _layout(layout: Mapping[str, Any]) -> str:
             "extraction (how both come from one backbone)": layout.get("extraction", ""),
             "dependency (how the two tasks hang together)": layout.get("dependency", ""),
         }
-    rows |= {
-        "pooling of the embed tokens": layout.get("pooling", ""),
-        "decoder contexts, default first": ", ".join(layout.get("contexts", ())) or "none",
-    }
+    rows |= {"pooling of the embed tokens": layout.get("pooling", "")}
+    if not writes_first:
+        rows |= {"decoder contexts, default first": ", ".join(layout.get("contexts", ())) or "none"}
     if layout.get("exit_layer"):
         rows |= {"layers behind which text is read from the thoughts": str(layout["exit_layer"])}
     for switch in layout.get("switches", ()):

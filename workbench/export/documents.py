@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from workbench.embedder import EmbedderInfo
 from workbench.explanation import Explanation, sentences_of, values_of
 from workbench.images import open_image
 from workbench.inspection import Inspection, readings_of
@@ -10,7 +11,8 @@ from workbench.probe import probe_of
 from workbench.render import sheet
 from workbench.render.report import Section, report_html
 from workbench.store import to_json
-from workbench.types import ImageRef, ProbeResult
+from workbench.telling import about_text, name_of_text
+from workbench.types import DecodedThought, ImageRef, ProbeResult
 
 SCHEMA = "thinkscope.inspection"
 EXPLANATION_SCHEMA = "thinkscope.explanation"
@@ -35,6 +37,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "name": inspection.card.name,
             "title": inspection.card.title,
             "knows": inspection.card.knows,
+            "tells": _tells(inspection.info),
             "metrics": {name: asdict(metric) for name, metric in inspection.card.metrics.items()},
         },
         "thought": None
@@ -47,6 +50,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             ],
             "finish": thought.finish,
             "context": thought.context,
+            "about": about_text(inspection.info, thought.context),
         },
         "think_tokens": [] if lens is None else [asdict(reading) for reading in readings_of(lens)],
         "embedding": inspection.trace.embedding.tolist(),
@@ -74,7 +78,8 @@ def inspection_html(inspection: Inspection) -> str:
 
     Raises BadInput when an image has gone or changed since it was inspected.
     """
-    sections = [_section(result) for result in inspection.results.values()]
+    titles = {"decode": name_of_text(inspection.info).capitalize()}
+    sections = [_section(result, title=titles.get(name)) for name, result in inspection.results.items()]
     return report_html(
         f"Thinkscope: {inspection.card.title}",
         sections,
@@ -97,8 +102,13 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
             "text": explanation.sample.text,
             "images": [_image(image) for image in explanation.sample.images],
         },
-        "checkpoint": {"name": explanation.card.name, "title": explanation.card.title},
+        "checkpoint": {
+            "name": explanation.card.name,
+            "title": explanation.card.title,
+            "tells": _tells(explanation.info),
+        },
         "thought": None if thought is None else thought.text,
+        "thought_about": None if thought is None else about_text(explanation.info, thought.context),
         "target": explanation.target,
         "method": {"name": result.probe, "version": result.version, "parameters": dict(result.parameters)},
         "targets": _targets(explanation),
@@ -114,9 +124,11 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
 
 def explanation_html(explanation: Explanation) -> str:
     """The explanation as one HTML page with its pictures inside. Raises BadInput when an image has gone or changed."""
-    sections = [_section(explanation.result, f": {explanation.target}", " ".join(sentences_of(explanation.result)))]
+    result = explanation.result
+    title = f"{probe_of(result).title}: {explanation.target}"
+    sections = [_section(result, title=title, about=" ".join(sentences_of(result)))]
     sections += [_section(result) for result in explanation.judged.values()]
-    facts = {} if explanation.thought is None else {"decoded thought": explanation.thought.text}
+    facts = _text_facts(explanation.info, explanation.thought)
     facts |= {row["label"]: _value_text(row) for row in _targets(explanation)}
     facts |= {f"note {number}": note for number, note in enumerate(explanation.notes, start=1)}
     facts |= {f"{name} was skipped": reason for name, reason in explanation.skipped.items()}
@@ -135,9 +147,9 @@ def explanation_png(explanation: Explanation) -> bytes:
     return sheet.explanation_png(explanation.result, [open_image(image) for image in explanation.sample.images])
 
 
-def _section(result: ProbeResult, more: str = "", about: str = "") -> Section:
+def _section(result: ProbeResult, *, title: str | None = None, about: str = "") -> Section:
     probe = probe_of(result)
-    return Section(title=f"{probe.title}{more}", panels=probe.view(result), result=result, about=about)
+    return Section(title=title or probe.title, panels=probe.view(result), result=result, about=about)
 
 
 def _targets(explanation: Explanation) -> list[dict[str, Any]]:
@@ -157,9 +169,7 @@ def _value_text(row: dict[str, Any]) -> str:
 
 
 def _facts(inspection: Inspection) -> dict[str, str]:
-    facts = {}
-    if inspection.thought is not None:
-        facts["decoded thought"] = inspection.thought.text
+    facts = _text_facts(inspection.info, inspection.thought)
     if inspection.card.knows:
         facts["the checkpoint knows"] = inspection.card.knows
     for name, metric in inspection.card.metrics.items():
@@ -173,6 +183,16 @@ def _facts(inspection: Inspection) -> dict[str, str]:
     for name, reason in inspection.skipped.items():
         facts[f"{name} was skipped"] = reason
     return facts
+
+
+def _text_facts(info: EmbedderInfo, thought: DecodedThought | None) -> dict[str, str]:
+    if thought is None:
+        return {}
+    return {name_of_text(info): thought.text, "what this text is": about_text(info, thought.context)}
+
+
+def _tells(info: EmbedderInfo) -> str | None:
+    return info.tells if info.contexts else None
 
 
 def _image(image: ImageRef) -> dict[str, Any]:

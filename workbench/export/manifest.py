@@ -81,6 +81,7 @@ def manifest_json(
             "revision": plan.data_revision,
             "source": _told_source(plan),
         },
+        "tells": plan.tells,
         "plan": deciding(plan),
         "provenance": provenances[0] if provenances else None,
         "further_provenances": provenances[1:],

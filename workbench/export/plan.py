@@ -16,6 +16,9 @@ Extra = Literal["latents", "embedding", "attention", "lens", "knockout"]
 EXTRAS: tuple[Extra, ...] = ("latents", "embedding", "attention", "lens", "knockout")
 """What an export holds beside the decoded thoughts when asked; arrays go into files beside the records."""
 
+Tells = Literal["reasoning", "target", "nothing"]
+"""What decoded thoughts are trained to say: the reasoning, or the words of the retrieval target; nothing where none is written."""
+
 ARRAYS = "arrays"
 
 
@@ -36,6 +39,8 @@ class Plan:
     checkpoint: Path
     checkpoint_sha256: str
     """`Provenance.checkpoint_sha256` when the export was begun."""
+    tells: Tells | None = None
+    """None where only the loaded model could say."""
     folder: Path
     """Where parts and manifest are written; all workers reach it."""
     arrays: str = ARRAYS

@@ -10,8 +10,8 @@ from workbench.data.reader import find_reader
 from workbench.data.sifting import OnError
 from workbench.errors import BadInput, UnknownName
 from workbench.export.place import Place
-from workbench.export.plan import EXTRAS, Plan
-from workbench.models.checkpoint import choose_device
+from workbench.export.plan import EXTRAS, Plan, Tells
+from workbench.models.checkpoint import choose_device, find_format
 from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.types import Context
 
@@ -86,8 +86,16 @@ def _find_model(checkpoint: str, device: str | None, dtype: str | None) -> dict[
     folder = resolve_checkpoint(checkpoint).absolute()
     check_folder(folder)
     _, precision = choose_device(device, dtype)
-    found = {"checkpoint": folder, "checkpoint_sha256": checkpoint_hash(folder)}
+    found = {"checkpoint": folder, "checkpoint_sha256": checkpoint_hash(folder), "tells": _tells(folder)}
     return {**found, "device": device, "dtype": str(precision).removeprefix("torch.")}
+
+
+def _tells(folder: Path) -> Tells | None:
+    known = find_format(folder)
+    layout = None if known is None else known.layout(folder)
+    if layout is None:
+        return None
+    return layout.tells if layout.contexts else "nothing"
 
 
 def _check_numbers(numbers: Mapping[str, int | None]) -> None:

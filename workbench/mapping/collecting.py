@@ -23,6 +23,7 @@ from workbench.mapping.gathering import Gatherer, image_path
 from workbench.mapping.points import Points, check_layer
 from workbench.mapping.sampling import Drawn, draw
 from workbench.mapping.settings import MAX_POINTS
+from workbench.models.checkpoint import find_format
 from workbench.stages import Progress, quiet
 
 PART = 64
@@ -97,7 +98,7 @@ def collect_points(
     layer, per_sample = _what(model, of, layer)
     source = _open(data, split, n, limit=limit, per_sample=per_sample, seed=seed)
     total = len(source.drawn.places)
-    gatherer = Gatherer(of, layer, total)
+    gatherer = Gatherer(of, layer, total, tells=model.info.tells)
     maker = Maker(_plan(data, split, source.info, of, model), model)
     pictured = set(np.random.default_rng(seed).permutation(total)[:THUMBNAILS].tolist()) if thumbnails else set()
     rows, done = source.rows(), 0
@@ -124,8 +125,30 @@ def _what(model: Embedder, of: Of, layer: int | None) -> tuple[int | None, int]:
     if of == "embedding":
         return None, 1
     if not model.info.n_think:
-        raise BadInput(f"'{model.info.name}' has no think tokens; map its embeddings, with --of embedding.")
+        raise BadInput(_no_thoughts(model.info.name))
     return check_layer(layer, model.info.n_layers), model.info.n_think if of == "thoughts" else 1
+
+
+def check_thoughts(path: Path, of: Of) -> None:
+    """Refuse a map of thoughts of a checkpoint that has none, from the JSON in its folder alone.
+
+    A folder of no known format passes, and one whose format tells its layout with the weights: loading it says the rest.
+
+    Raises:
+        BadInput: for a checkpoint without think tokens.
+        BadCheckpoint: for a layout that cannot be read.
+    """
+    known = None if of == "embedding" else find_format(path)
+    layout = None if known is None else known.layout(path)
+    if layout is not None and not layout.n_think:
+        raise BadInput(_no_thoughts(path.name))
+
+
+def _no_thoughts(name: str) -> str:
+    return (
+        f"'{name}' has no think tokens, so there are no thoughts to map; map embeddings instead (--of embedding, or 'Embeddings' on "
+        "the page)."
+    )
 
 
 @dataclass(slots=True)
@@ -189,9 +212,11 @@ def _gather(maker: Maker, kept: Sequence[_Kept], gatherer: Gatherer) -> None:
 
         images = one.pair.query.images if one.pair is not None else ()
         first = images[0] if images else None
+        target = one.pair.target if one.pair is not None else None
         gatherer.add(
             record,
             read,
+            target=target.text if target is not None else "",
             image=image_path(first.path, first.name) if first else "",
             thumbnail=_thumbnail(one) if one.picture and first and record["error"] is None else b"",
         )

@@ -25,6 +25,10 @@ _CORRECT = (
     "Whether what the thought says after its last 'answer:' is the data's answer, word for word; a thought without one is "
     "right when it holds the answer."
 )
+_CORRECT_TARGET = (
+    "Of a checkpoint whose text tells the target: whether it is the target's words, all of them and nothing else. Unknown where the "
+    "data do not give the target in words."
+)
 _CONFIDENCE = (
     "Geometric mean of the probabilities of the decoded thought's tokens. How sure the decoder is of the text is not how right "
     "the text is."
@@ -50,10 +54,12 @@ class Gatherer:
         of: what a point is.
         layer: decoder layer, from 0 or from the end; None: the last.
         rows: how many records will come at most, so that memory is taken once.
+        tells: what decoded thoughts are trained to say, as in `EmbedderInfo`; by it they are called right.
     """
 
-    def __init__(self, of: Of, layer: int | None, rows: int) -> None:
+    def __init__(self, of: Of, layer: int | None, rows: int, *, tells: str = "reasoning") -> None:
         self._of: Of = of
+        self._tells = tells
         self._asked = layer
         self._layer: int | None = None
         self._rows = rows
@@ -71,6 +77,7 @@ class Gatherer:
         *,
         image: str = "",
         thumbnail: bytes = b"",
+        target: str = "",
     ) -> None:
         """Take a record in.
 
@@ -79,6 +86,7 @@ class Gatherer:
             read: the sample's array of this name ("latents", "embedding"), or None where there is none.
             image: path of its first image, or its name.
             thumbnail: JPEG.
+            target: text of the document that should be found, where it is known and has one.
 
         Raises:
             BadInput: when the array that the map needs is not there, or a layer is asked for that there is not.
@@ -98,7 +106,7 @@ class Gatherer:
         self._filled = end
         self._steps.append(len(vectors))
         self._samples.append(_sample(record, image, thumbnail))
-        self._tell(record)
+        self._tell(record, target)
 
     def add_trace(self, trace: Trace) -> None:
         """Take in a trace, of which no decoded thought is known."""
@@ -140,7 +148,7 @@ class Gatherer:
             sample=sample,
             k=self._positions(steps),
             samples=tuple(self._samples),
-            columns=_columns(self._told),
+            columns=_columns(self._told, _CORRECT_TARGET if self._tells == "target" else _CORRECT),
             provenance=provenance,
             source=source,
             title=title,
@@ -167,12 +175,16 @@ class Gatherer:
         states = array[self._layer]
         return states if self._of == "thoughts" else states.mean(axis=0, keepdims=True)
 
-    def _tell(self, record: Record) -> None:
+    def _tell(self, record: Record, target: str) -> None:
         told, expected, thought = self._told, record["expected"] or {}, record["thought"]
         answer = expected.get("answer") or ""
         told.answers.append(answer)
         told.labels.append(expected.get("target_id") or "")
-        right = is_right(thought["text"], answer) if thought is not None and answer else None
+        right = None
+        if thought is not None and self._tells == "target":
+            right = tells_target(thought["text"], target or named_target(expected.get("target_id") or ""))
+        elif thought is not None and answer:
+            right = is_right(thought["text"], answer)
         told.correct.append(None if right is None else "right" if right else "wrong")
         mean = None if thought is None else thought["mean_log_probability"]
         told.confidence.append(None if mean is None else math.exp(mean))
@@ -186,6 +198,17 @@ def is_right(thought: str, answer: str) -> bool:
     if _ANSWER.search(thought):
         return given == wanted
     return any(given[at : at + len(wanted)] == wanted for at in range(len(given) - len(wanted) + 1)) and bool(wanted)
+
+
+def tells_target(thought: str, target: str) -> bool | None:
+    """Whether a thought is a target's words, as `is_right` compares words; None where these are not known."""
+    return _words(thought) == _words(target) if target else None
+
+
+def named_target(target_id: str) -> str:
+    """The words of a target whose id holds them, as those of Shapes do: a text, or the caption of an image."""
+    kind, _, words = target_id.partition(":")
+    return words if kind in ("text", "image") else ""
 
 
 def _words(text: str) -> list[str]:
@@ -207,12 +230,12 @@ def _sample(record: Record, image: str, thumbnail: bytes) -> MapSample:
     )
 
 
-def _columns(told: _Told) -> tuple[Column, ...]:
+def _columns(told: _Told, about_correct: str) -> tuple[Column, ...]:
     names = dict.fromkeys(name for known in told.metadata for name in known)
     found = [
         categorical("label", told.labels, about="Id of the document that the data want found."),
         categorical("answer", told.answers, about="What the data call right."),
-        categorical("correct", told.correct, order=("right", "wrong"), about=_CORRECT),
+        categorical("correct", told.correct, order=("right", "wrong"), about=about_correct),
         numbers("confidence", told.confidence, about=_CONFIDENCE),
         *(_metadata(name, [known.get(name) for known in told.metadata]) for name in names),
     ]

@@ -108,4 +108,6 @@ def _join_column(
             pieces.append(np.array([*codes, NO_VALUE], dtype=np.int32)[column.values][sample])
         else:
             pieces.append(column.values[sample])
-    return replace(like, values=np.concatenate(pieces), categories=tuple(categories))
+    # Two checkpoints may be called right by different rules.
+    about = " ".join(dict.fromkeys(column.about for column in held if column is not None and column.about))
+    return replace(like, values=np.concatenate(pieces), categories=tuple(categories), about=about)

@@ -87,7 +87,8 @@ def read_points(
     export = _open_export(path)
     found, per_sample = _count(export, of, n)
     drawn = draw(found, limit=limit, per_sample=per_sample, seed=seed)
-    gatherer = Gatherer(of, layer, len(drawn.places))
+    # Manifests of before this key are of checkpoints that tell their reasoning.
+    gatherer = Gatherer(of, layer, len(drawn.places), tells=export.manifest.get("tells") or "reasoning")
     wanted = set(drawn.places.tolist())
     arrays = _Arrays()
     for place, (file, one) in enumerate(islice(export.records(), found)):

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.assets import examples, read_card
-from workbench.errors import BadInput
+from workbench.assets import CheckpointCard, examples, read_card
+from workbench.errors import BadCheckpoint, BadInput
+from workbench.evaluation.card_words import way
 from workbench.images import refer
+from workbench.models.layout import Layout
 from workbench.samples import Candidate, make_sample, text_candidates
 from workbench.stages import Progress
 from workbench.types import ImageRef
@@ -101,7 +103,8 @@ def pick_example(name: object) -> tuple[str | None, str]:
 def describe_checkpoint(desk: Desk, name: str | None) -> str:
     """One line about the chosen checkpoint, as HTML."""
     card = read_card(Path(desk.path_of(name)))
-    about = " ".join(filter(None, (card.description, f"Trained on: {card.knows}" if card.knows else "")))
+    parts = (card.description, _way(card), f"Trained on: {card.knows}" if card.knows else "")
+    about = " ".join(filter(None, parts))
     return f"<p class='ts-hint'>{html.escape(about or 'Its files do not say what it is.')}</p>"
 
 
@@ -125,6 +128,15 @@ def fetch_head(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(head, int) or not 0 <= head < n_heads:
         raise BadInput(f"There is no such head; this model has {n_heads}.")
     return {"planes": head_planes(inspection, head)}
+
+
+def _way(card: CheckpointCard) -> str:
+    """How the checkpoint comes to its embedding; empty where its files do not say, or not in a form that can be read."""
+    try:
+        layout = Layout.from_json(card.layout)
+    except BadCheckpoint:
+        return ""  # whoever loads it is told what is wrong
+    return f"A model {way(layout.to_json())}"
 
 
 def _candidates(desk: Desk, listed: str) -> tuple[Sequence[Candidate], str]:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput, Cancelled
 from workbench.latent_map import LatentMap, ProjectionName
-from workbench.mapping.collecting import collect_points
+from workbench.mapping.collecting import check_thoughts, collect_points
 from workbench.mapping.making import make_map
 from workbench.mapping.points import Points, check_of
 from workbench.mapping.settings import MapSettings
@@ -155,6 +156,9 @@ def _order(desk: Desk, asked: MapAsked, tab: str | None) -> _Order:
             raise BadInput("Both checkpoints are the same; choose another one to compare with, or none.")
         checkpoints = (str(first), str(asked.second))
     split = split_of(asked.split)
+    of = check_of(str(asked.of))
+    for name in checkpoints:
+        check_thoughts(Path(desk.path_of(name)), of)
     held = desk.zips.find(asked.data, tab)
     return _Order(
         checkpoints=checkpoints,
@@ -162,7 +166,7 @@ def _order(desk: Desk, asked: MapAsked, tab: str | None) -> _Order:
         zip=held,
         split=split if held is None else "test",
         n=whole_of(asked.n, "The number of samples", MIN_SAMPLES, MAX_SAMPLES),
-        of=check_of(str(asked.of)),
+        of=of,
         layer=_layer(asked.layer),
         settings=MapSettings(
             projection=_projection(asked.projection),

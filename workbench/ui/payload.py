@@ -12,15 +12,17 @@ import numpy as np
 from PIL import Image
 
 from workbench.images import open_image
-from workbench.inspection import Inspection, readings_of
+from workbench.inspection import Inspection, readings_of, thought_of
 from workbench.probe import parameters, probe_of
 from workbench.render.html import panel_html, thumbnail
+from workbench.telling import about_text, name_of_text
 from workbench.types import ProbeResult
 from workbench.ui.attributions import word_numbers
 from workbench.ui.maps import REDUCTIONS, head_maps, pack, reduced_maps, sends_heads
 from workbench.ui.pictures import data_uri
-from workbench.ui.sentences import about_thought, card_facts, control, metric_rows, stage_name, warnings
+from workbench.ui.sentences import card_facts, control, metric_rows, stage_name, warnings
 from workbench.views import Heatmap, Note, Overlay, Panel, Words
+from workbench.words import tell_token
 
 CARD_WORDS = 3
 LENS_WORDS = 5
@@ -94,8 +96,9 @@ def _thought(inspection: Inspection) -> dict[str, Any] | None:
             }
             for i, word in enumerate(words)
         ],
-        "about": about_thought(result),
-        "control": control(result),
+        "name": name_of_text(inspection.info),
+        "about": about_text(inspection.info, thought_of(result).context),
+        "control": control(result, writes_first=inspection.info.writes_first),
     }
 
 
@@ -156,7 +159,7 @@ def _lens(result: ProbeResult) -> dict[str, Any]:
 def _words(lens: ProbeResult, layer: int, think: int, most: int) -> list[tuple[str, float]]:
     words, probabilities = lens.measure("word").values, lens.measure("probability").values
     top = zip(words[layer, think, :most], probabilities[layer, think, :most], strict=True)
-    return [(str(word).strip() or "␣", _number(p)) for word, p in top]
+    return [(tell_token(str(word)), _number(p)) for word, p in top]
 
 
 def _more(inspection: Inspection, pictures: list[Image.Image]) -> list[dict[str, Any]]:
@@ -168,7 +171,8 @@ def _more(inspection: Inspection, pictures: list[Image.Image]) -> list[dict[str,
         if panels:
             drawn = "".join(panel_html(panel, result, images) for panel in panels)
             is_asked_for = any(result.parameters[p.name] != p.default for p in parameters(type(probe)))
-            found.append({"title": probe.title, "html": drawn, "open": name not in _DRAWN or is_asked_for})
+            title = name_of_text(inspection.info).capitalize() if name == "decode" else probe.title
+            found.append({"title": title, "html": drawn, "open": name not in _DRAWN or is_asked_for})
     return found
 
 

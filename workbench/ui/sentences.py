@@ -39,40 +39,39 @@ _FAILED = {
 """Failed checks of the built-in probes in plain words; an empty text is said elsewhere on the page."""
 
 
-def about_thought(result: ProbeResult) -> str:
-    """What the decoder was allowed to see, in one sentence."""
-    if str(result.measure("context").values) == "latents_only":
-        return "Written by the model from the think tokens alone: what wrote it saw neither the image nor the question."
-    return "Written by the model with the whole input in view: what wrote it also saw the question and the image."
+def control(result: ProbeResult, *, writes_first: bool = False) -> dict[str, str] | None:
+    """How much the text depends on this very sample: the swapped-thought control in one sentence, and how clear it is.
 
-
-def control(result: ProbeResult) -> dict[str, str] | None:
-    """How much the text depends on this very image: the swapped-thought control in one sentence, and how clear it is."""
+    With `writes_first` the text was written from image and question, so both are swapped.
+    """
     found = {measure.name: measure for measure in result.measures}
     if "total_image_dependence" not in found:
         return {
             "level": "weak",
-            "text": "Control: not tested, because there was no other sample to swap thoughts with.",
+            "text": "Control: not tested, because there was no other sample to swap with.",
         }
     total, words = float(found["total_image_dependence"].values), found["image_dependence"].values
     n_depend, n_words = int((words > _WORD_DEPENDS).sum()), len(words)
+    own, others, it = "this image's thought", "the thoughts of other images", "it"
+    if writes_first:
+        own, others, it = "this image and question", "other images and questions", "them"
     if n_depend == n_words:
-        depend = "All of its words depend on this image's thought."
+        depend = f"All of its words depend on {own}."
     else:
         depend = (
-            f"{n_depend} of its {n_words} words {'depends' if n_depend == 1 else 'depend'} on this image's thought; "
-            "the others are about as likely without it."
+            f"{n_depend} of its {n_words} words {'depends' if n_depend == 1 else 'depend'} on {own}; "
+            f"the others are about as likely without {it}."
         )
     if any(check.name == "swapped thought" and check.passed for check in result.checks):
         text = (
-            "Control: with the thoughts of other images put in place of this one's, the same text becomes "
+            f"Control: with {others} put in place of this one's, the same text becomes "
             f"{_times(total)} less likely. {depend} Depending on the image does not make it true."
         )
         return {"level": "clear", "text": text}
     if total > 0:
-        text = f"Control: with the thoughts of other images the same text is {_times(total)} less likely, which is not clear."
+        text = f"Control: with {others} the same text is {_times(total)} less likely, which is not clear."
     else:
-        text = "Control: with the thoughts of other images the same text is as likely or likelier."
+        text = f"Control: with {others} the same text is as likely or likelier."
     return {"level": "weak", "text": f"{text} Take it as a guess, not as something read from this image."}
 
 
@@ -108,7 +107,7 @@ def card_facts(inspection: Inspection) -> list[tuple[str, str]]:
     info, made = inspection.info, inspection.trace.provenance
     return [
         ("model", f"{info.n_parameters / 1e6:,.1f} million parameters, {info.n_layers} layers of {info.n_heads} heads"),
-        ("think tokens", f"{info.n_think}"),
+        ("think tokens", f"{info.n_think}" if info.n_think else "none"),
         ("embedding", f"{info.dim} numbers"),
         ("family and format", f"{made.family}, {made.format}"),
         ("ran on", f"{made.device}, {made.dtype}"),

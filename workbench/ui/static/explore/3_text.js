@@ -30,7 +30,7 @@ function thoughtPart(view, choose) {
   }
   const words = thought.words.map((word, place) => {
     const can = choose !== null && word.number !== null;
-    const node = make("span", { class: `tv-word tv-${bandOf(word.p)}${can ? " tv-can" : ""}`, tabindex: "0", "data-tip": wordTip(word), "data-number": word.number, "data-testid": `word-${place}`, "aria-label": `${word.text}, ${percent(word.p)}` }, word.text);
+    const node = make("span", { class: `tv-word tv-${bandOf(word.p)}${can ? " tv-can" : ""}`, tabindex: "0", "data-tip": wordTip(word, thinks(view)), "data-number": word.number, "data-testid": `word-${place}`, "aria-label": `${word.text}, ${percent(word.p)}` }, word.text);
     if (!can) return node;
     node.setAttribute("role", "button");
     node.setAttribute("aria-pressed", "false");
@@ -45,7 +45,7 @@ function thoughtPart(view, choose) {
   const legend = make("p", { class: "tv-legend" }, "How sure the model is of each word: ", BANDS.map(([, name, range]) => make("span", { class: `tv-word tv-${name}` }, range)));
   const body = words.length ? words.flatMap((word) => [word, " "]) : ["The model ended its thought at once: there is no text."];
   return section(
-    "The decoded thought",
+    `The ${thought.name}`,
     thought.about,
     make("p", { class: "tv-thought", "data-testid": "thought" }, body),
     legend,
@@ -58,14 +58,16 @@ function markWord(thought, number) {
   for (const word of thought.querySelectorAll(".tv-can")) word.setAttribute("aria-pressed", String(Number(word.dataset.number) === number));
 }
 
-function wordTip(word) {
+/** `latent`: whether the control swapped thoughts; what is written first is compared under other images and questions. */
+function wordTip(word, latent) {
   const sure = `probability ${percent(word.p)}`;
   if (word.dependence === null) return sure;
   const times = Math.exp(word.dependence);
-  if (times >= 1000) return `${sure} · over 1,000 times likelier with this image's thought than with others`;
-  if (times >= 1.5) return `${sure} · ${times < 10 ? times.toFixed(1) : Math.round(times)} times likelier with this image's thought than with others`;
-  if (times > 0.67) return `${sure} · as likely with other images' thoughts`;
-  return `${sure} · likelier with other images' thoughts`;
+  const [mine, others, under] = latent ? ["with this image's thought", "with others", "with other images' thoughts"] : ["for this image and question", "for others", "for other images and questions"];
+  if (times >= 1000) return `${sure} · over 1,000 times likelier ${mine} than ${others}`;
+  if (times >= 1.5) return `${sure} · ${times < 10 ? times.toFixed(1) : Math.round(times)} times likelier ${mine} than ${others}`;
+  if (times > 0.67) return `${sure} · as likely ${under}`;
+  return `${sure} · likelier ${under}`;
 }
 
 function rankingPart(view) {
