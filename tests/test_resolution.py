@@ -79,7 +79,7 @@ def test_a_thought_that_reads_as_the_end_says_so() -> None:
     trace = planted_trace(planted_sample((" red",)))
     [second] = resolve(parse_target("think:2"), MODEL, trace, None, None)
     assert isinstance(second, ThinkState)
-    assert (second.word, second.label) == (END, "think 2: reads '(end of text)'")
+    assert (second.word, second.label) == (END, "think 2: reads '(text end)'")
 
 
 def test_effects_are_on_the_contrast_of_the_best() -> None:

@@ -10,8 +10,8 @@ from workbench.words import join_pieces, tell_token
 
 @pytest.mark.parametrize("layout", [lame(2), tte_flash(2)])
 def test_start_and_end_of_a_text_are_told_by_their_meaning(layout: Layout) -> None:
-    assert tell_token(layout.decoder_start) == "(start of text)"
-    assert tell_token(layout.decoder_end) == "(end of text)"
+    assert tell_token(layout.decoder_start) == "(text start)"
+    assert tell_token(layout.decoder_end) == "(text end)"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Literal
 START = "<|reason_start|>"
 END = "<|reason_end|>"
 """What begins and ends a written text, unless a checkpoint names other tokens for it."""
-_TOLD = {START: "(start of text)", END: "(end of text)"}
+_TOLD = {START: "(text start)", END: "(text end)"}
 
 
 def tell_token(token: str) -> str:

@@ -105,7 +105,7 @@ def test_text_for_people_tells_the_end_of_a_text_in_words(shared: Session, tiny_
         replace(one, values=np.full(one.values.shape, END)) if one.name == "word" else one for one in lens.measures
     )
     text = report(replace(inspection, results={**inspection.results, "lens": replace(lens, measures=measures)}))
-    assert "(end of text)" in text
+    assert "(text end)" in text
     assert END not in text
 
 

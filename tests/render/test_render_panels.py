@@ -185,12 +185,12 @@ def test_heatmap_tells_the_end_of_a_text_in_words() -> None:
     panel = Heatmap(measure="grid", rows="layer", cols="think", words="said")
     assert parsed(panel_html(panel, result)).tips == [
         "layer 1, think 1\n1. a 0.9\n2. ␣ 0.1",
-        "layer 1, think 2\n1. (end of text) 0.8\n2. c 0.2",
+        "layer 1, think 2\n1. (text end) 0.8\n2. c 0.2",
     ]
-    assert "(end of text) <small>0.8</small>" in panel_html(panel, result)
-    assert "(end of text) 0.8" in panel_text(panel, result)
+    assert "(text end) <small>0.8</small>" in panel_html(panel, result)
+    assert "(text end) 0.8" in panel_text(panel, result)
     [row] = plotly_figures.figure(panel, result).data[0].text
-    assert list(row) == ["a", "(end of text)"]
+    assert list(row) == ["a", "(text end)"]
 
 
 def test_heatmap_can_be_turned() -> None:

@@ -94,7 +94,7 @@ def test_from_an_order_to_a_sample(desk: Desk) -> None:
     assert sample["writes"] == ["its reasoning", "its reasoning"]
     assert len(sample["maps"][0]) == len(sample["cards"]) == 5
     # The last think token of a thought of three words reads as the end of the text.
-    assert [sample["cards"][k]["reads"][0][0][0] for k in range(4)] == ["red", "square", "left", "(end of text)"]
+    assert [sample["cards"][k]["reads"][0][0][0] for k in range(4)] == ["red", "square", "left", "(text end)"]
     assert (sample["title"], sample["lone"]) == ("Think tokens, and the patches behind them", "")
     assert sample["maps"][0][0][0]["rows"] == 3
     assert max(sample["maps"][1][2][0]["cells"]) <= sample["highs"][1] == sample["highs"][0]
@@ -104,7 +104,7 @@ def test_from_an_order_to_a_sample(desk: Desk) -> None:
     assert saved["schema"] == "thinkscope.comparison"
     page = save_comparison(desk, {"comparison": key, "kind": "html", "sample": "q2"})["text"]
     assert page.startswith("<!doctype html>")
-    assert "(end of text)" in page
+    assert "(text end)" in page
     assert VOCABULARY[END] not in html.unescape(page)
 
 

@@ -50,8 +50,8 @@ def test_a_result_holds_the_planted_thought_and_maps(read: Callable[..., Any], p
         "Embedding",
     ]
     assert view["tokens"][0]["words"][0][0] == "red"
-    assert view["tokens"][3]["words"][0][0] == "(end of text)"
-    assert [cell[0][0] for cell in view["lens"]["cells"][-1]] == ["red", "square", "left", "(end of text)"]
+    assert view["tokens"][3]["words"][0][0] == "(text end)"
+    assert [cell[0][0] for cell in view["lens"]["cells"][-1]] == ["red", "square", "left", "(text end)"]
     [image] = view["images"]
     assert (image["rows"], image["cols"]) == (3, 5)
     assert (image["width"], image["height"]) == (50, 30)
@@ -189,7 +189,7 @@ def test_export_of_a_shown_result(read: Callable[..., Any], desk: Desk, picture:
     assert found["name"] == f"thinkscope-{key}.json"
     page = handlers.export_file(desk, {"id": key, "kind": "html"})["text"]
     assert page.lstrip().lower().startswith("<!doctype html")
-    assert "(end of text)" in page
+    assert "(text end)" in page
     assert VOCABULARY[END] not in html.unescape(page)
 
 

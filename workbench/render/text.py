@@ -16,7 +16,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 _CELL = 48
 """Longest cell of a table, characters."""
 _WORD = 13
-"""Longest word in a cell of a heatmap, characters: "(end of text)"."""
+"""Longest word in a cell of a heatmap, characters; "(text start)" fits."""
 _MAP_COLS = 24
 """Widest small map, patches; a larger grid is averaged down to it."""
 _SURE = 0.9
