@@ -2,12 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from workbench.cli import main
 from workbench.cli._arguments import UsageError
 from workbench.cli._main import make_parser
-from workbench.cli._options import REPORTS, check_out, write_out, writing
+from workbench.cli._options import REPORTS, check_out, check_out_folder, write_out, writing
 from workbench.errors import BadInput
 
 
@@ -56,6 +58,36 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name:
         check_out(tmp_path / name, REPORTS)
     check_out(tmp_path / "new" / "newer" / "report.html", REPORTS)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["file/run", "file/new/run", "a" * 300])
+def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--out is '.*', but it cannot be written into: .+\. Name another folder"):
+        check_out_folder(tmp_path / name)
+    with pytest.raises(UsageError, match=r"output\.folder is '.*', which is a file; name a folder"):
+        check_out_folder(tmp_path / "file", asked="output.folder")
+    check_out_folder(tmp_path / "new" / "newer")
+    check_out_folder(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["planted", "--out"],
+        ["ablate", "--out"],
+        ["train", "tte-flash", "--config", "{file}", "--data", "{file}", "--out"],
+        ["train", "tte-flash", "--config", "{file}", "--data", "{file}", "--set", "output.folder="],
+    ],
+)
+def test_commands_look_at_their_folder_first(tmp_path: Path, words: list[str], capsys: Any) -> None:
+    (tmp_path / "file").write_text("")
+    *before, last = (word.format(file=tmp_path / "file") for word in words)
+    place = str(tmp_path / "file" / "run")
+    asked = [*before, last + place] if last.endswith("=") else [*before, last, place]
+    assert main(asked) == 2
+    assert "cannot be written into" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_written_after_all_is_told(tmp_path: Path) -> None:

@@ -62,11 +62,31 @@ def check_out(out: Path | None, suffixes: Sequence[str]) -> None:
     try:
         if out.is_dir():
             raise UsageError(f"--out is '{out}', which is a folder; name a file.")
-        # Only trying tells: a file system may be read-only, whatever the permissions of its folders say.
-        with TemporaryFile(dir=next(folder for folder in out.absolute().parents if folder.exists())):
-            pass
+        _try_writing(out.absolute().parent)
     except OSError as error:
         raise UsageError(f"--out is '{out}', but it cannot be written: {_reason(error)}. Name another file.") from error
+
+
+def check_out_folder(out: Path, *, asked: str = "--out") -> None:
+    """Raises UsageError for a folder that cannot be made or written into; `asked`: the option that named it.
+
+    Called before the work begins; nothing is left behind.
+    """
+    try:
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{asked} is '{out}', which is a file; name a folder.")
+        _try_writing(out.absolute())
+    except OSError as error:
+        raise UsageError(
+            f"{asked} is '{out}', but it cannot be written into: {_reason(error)}. Name another folder."
+        ) from error
+
+
+def _try_writing(folder: Path) -> None:
+    """Raises OSError where no file could be made in a folder, or in the nearest one above that is there."""
+    # Only trying tells: a file system may be read-only, whatever the permissions of its folders say.
+    with TemporaryFile(dir=next(one for one in (folder, *folder.parents) if one.exists())):
+        pass
 
 
 def write_out(out: Path, content: str | bytes) -> None:

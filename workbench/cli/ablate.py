@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from workbench.cli._options import check_out_folder
 from workbench.cli._screen import table, write, write_json
 from workbench.errors import BadInput
 
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     page = None if args.page is None else read_page(args.page, BLOCK)
     cells = choose(None if args.cells is None else [part.strip() for part in args.cells.split(",") if part.strip()])
     if not args.summary:
+        check_out_folder(args.out)
         if {"fewest", "most"} & given.keys():
             # Numbers that no scene can have are refused before a folder is made.
             _ = Scale(**given).world

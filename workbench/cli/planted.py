@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from workbench.cli._options import check_out_folder
 from workbench.cli._screen import table, write, write_json
 
 _WRONG = 1
@@ -48,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from workbench.planting.kinds import make_plants
 
     plants = make_plants(tuple(args.kinds), args.seeds)
-    if args.out is not None and args.out.exists() and not args.out.is_dir():
-        raise BadInput(f"--out is '{args.out}', which is a file; name a folder.")
+    if args.out is not None:
+        check_out_folder(args.out)
     scale = Scale() if args.n is None else replace(Scale(), n=args.n)
     if scale.n < 2:
         raise BadInput(f"--n is {scale.n}; an audit needs 2 samples or more.")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from workbench.cli._options import check_out_folder
 from workbench.cli._screen import write, write_json
 
 _EPILOG = """examples:
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     short = {"model.backbone": args.backbone, "data.train": args.data, "output.folder": args.out}
     overrides = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
     config = read_config(args.config, [*overrides, *args.set])
+    check_out_folder(Path(config.output.folder), asked="output.folder" if args.out is None else "--out")
     path = recipe.train(config, resume=args.resume, report=_report)
     if args.json:
         write_json({"checkpoint": str(path)})
