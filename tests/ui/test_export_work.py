@@ -120,6 +120,17 @@ def test_from_a_zip_to_files(desk: Desk, tmp_path: Path) -> None:
         make_file(export, "parquet")
 
 
+@pytest.mark.parametrize(
+    ("tells", "name"), [("target", "decoded target"), ("reasoning", "decoded thought"), (None, "decoded thought")]
+)
+def test_what_is_written_is_called_by_its_name(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: str | None, name: str
+) -> None:
+    found = {**planning._find_model(Path(), None, None), "tells": tells}
+    monkeypatch.setattr(planning, "_find_model", lambda *_: found)
+    assert wait(desk, start_export(desk, asked(pack(tmp_path, 3)), "tab"))["text"] == name
+
+
 def test_arrays_are_packed_where_the_records_name_them(desk: Desk, tmp_path: Path) -> None:
     export = start_export(desk, asked(pack(tmp_path, 3), extras=["latents"]), "tab")
     assert wait(desk, export)["state"] == "complete"

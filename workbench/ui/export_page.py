@@ -46,7 +46,7 @@ def _place_inputs(desk: Desk) -> tuple[gr.File, gr.HTML, list[Any], gr.Button]:
     upload = gr.File(
         label="Or a zip: images with CSV or JSONL",
         file_types=[".zip"],
-        height=140,
+        height=190,
         elem_id="ts-export-zip",
     )
     hint = gr.HTML(_about_zip(), elem_id="ts-export-hint")

@@ -64,7 +64,7 @@ function previewPart(view) {
       record.error === null ? make("td", { class: "xp-text" }, record.thought || make("span", { class: "tv-faint" }, "(no words)")) : make("td", { class: "xp-text xp-bad" }, record.error),
     ),
   );
-  const head = make("tr", {}, ["row", "id", "question", "decoded thought"].map((name) => make("th", { scope: "col" }, name)));
+  const head = make("tr", {}, ["row", "id", "question", view.text].map((name) => make("th", { scope: "col" }, name)));
   return section("The first records", null, make("div", { class: "tv-scroll" }, make("table", { class: "tv-table xp-table", "data-testid": "export-preview" }, make("thead", {}, head), make("tbody", {}, rows))));
 }
 
