@@ -16,8 +16,9 @@ class GradientAttention(AttributionProbe):
     """Weigh the attention of the rows that read the image by the target's gradient with respect to it.
 
     Units: the target's own units, as a first-order share: what the target would lose if this attention were taken away.
-    The rows are the think tokens and those that the target itself is read from (embed token, written text): everything
-    behind the query that looks at the image, for text is often written from the thoughts alone. Per head and layer the
+    The rows are the think tokens, or the text that was written before the embedding, and those that the target itself is
+    read from (embed token, decoded text): everything behind the query that looks at the image, for text is often written
+    from the thoughts alone. Per head and layer the
     product is kept where it is positive; heads are averaged and rows and layers summed. Source: the single-layer term of
     Chefer, Gur and Wolf 2021 (arXiv 2103.15679).
 
@@ -27,7 +28,7 @@ class GradientAttention(AttributionProbe):
 
     name = "gradient_attention"
     title = "Gradient x attention of the reading rows"
-    version = 1
+    version = 2
     reference = "one-layer term of Chefer, Gur and Wolf 2021, arXiv 2103.15679"
     signed = False
 

@@ -1,11 +1,15 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from checkpoints import write_tiny
 
 from workbench.embedder import Differentiable, Randomisable
 from workbench.errors import UnknownName
+from workbench.models.checkpoint import load_checkpoint
+from workbench.models.layout import lame
 from workbench.samples import make_sample
 from workbench.targets import WordTarget
 
@@ -77,3 +81,23 @@ def test_maps_of_the_copy_can_be_made(tiny_model: Any) -> None:
     first, second = (float(objective(objective.features[None])[0, 0]) for objective in values)
     assert np.isfinite([first, second]).all()
     assert first != second
+
+
+def test_a_latent_decoder_is_the_part_nearest_to_the_words(
+    tmp_path: Path, shapes_rows: list[dict[str, Any]], tiny_model: Any
+) -> None:
+    """Drawn alone it changes what is written and not what is embedded; the original keeps its own."""
+    model: Any = load_checkpoint(write_tiny(tmp_path / "lame", shapes_rows, layout=lame(3)), device="cpu")
+    assert model.parts == ("latent decoder", *tiny_model.parts)
+    [trace] = model.trace([model.prepare(SAMPLE)])
+    before = model.score([trace], ["red star"])[0].total
+    other, again = (model.randomised(("latent decoder",), 2) for _ in range(2))
+    [theirs] = other.trace([other.prepare(SAMPLE)])
+    np.testing.assert_array_equal(theirs.embedding, trace.embedding)
+    changed = other.score([theirs], ["red star"])[0].total
+    assert abs(changed - before) > 1e-3
+    assert changed == again.score([theirs], ["red star"])[0].total
+    assert model.score([trace], ["red star"])[0].total == before
+    assert model.randomised(("layer 1",), 2)._decoder is model._decoder
+    with pytest.raises(UnknownName):
+        model.randomised(("latent decoder", "layer 9"), 0)

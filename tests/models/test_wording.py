@@ -11,6 +11,7 @@ from checkpoints import write_tiny
 from objectives import TEXT, all_targets, as_ref, assert_gradients, assert_readers, expected, scores, two_images, word
 
 from workbench.embedder import Keep
+from workbench.errors import BadInput
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.decoding import Written
 from workbench.models.layout import Layout, explicit_cot, lame
@@ -141,6 +142,30 @@ def test_holding_the_trace_of_another_query_is_a_mistake(cot: Any) -> None:
     longer = cot.prepare(replace(two_images(), text="Is the red at the red red red?"))
     with pytest.raises(ValueError, match="holds no text"):
         cot.hold(longer, trace)
+
+
+def test_a_text_that_was_given_is_not_decoded_as_if_it_was_written(cot: Any) -> None:
+    [trace] = cot.trace([saying(cot, cot.prepare(two_images()), TEXT)])
+    with pytest.raises(BadInput, match="was not written here"):
+        cot.decode([trace])
+
+
+def test_all_that_reads_the_image_behind_the_query_is_the_thought(cot: Any) -> None:
+    """Start token, text and end token, up to the embed token."""
+    held = saying(cot, cot.prepare(two_images()), TEXT)
+    objective = cot.objective(held, [EmbeddingTarget(label="e", score=scores(cot.info.dim)[0])])
+    n = len(cot.prepare(two_images()).tokens.ids) - 1
+    assert list(objective.thoughts) == list(range(n, n + len(cot.text_ids(TEXT)) + 2))
+    assert objective.thoughts[-1] + 1 == held.embed
+
+
+def test_what_passes_beside_the_sequence_counts_for_the_size_of_a_batch(load: Callable[[Layout], Any]) -> None:
+    model = load(lame(4))
+    encoded = model.prepare(two_images())
+    state, spoken = (ThinkState(label="s", think=0, word=3), word(model, 2, 3))
+    alone, both = (model.objective(encoded, targets) for targets in ([state], [state, spoken]))
+    assert alone.length == both.length
+    assert both._positions == alone._positions + 4 + 3
 
 
 def test_others_hold_nothing(tiny_model: Any, tiny_encoded: Encoded, tiny_trace: Trace) -> None:

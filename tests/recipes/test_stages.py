@@ -104,9 +104,18 @@ def test_a_state_from_before_stages_were_kept_goes_on_by_its_settings(data: Path
     assert json.loads(path.read_text(encoding="utf-8"))["first_stage"] == 6
 
 
+def test_a_warm_up_too_short_for_a_step_stays_none_when_the_run_is_made_longer(data: Path, tmp_path: Path) -> None:
+    """A tenth of four steps is none; the share is the same as before, so there is nothing to refuse."""
+    tenth = ("lame.warmup=0.1", "lame.warmup_contrastive=false")
+    train("lame", configure(data, tmp_path, 4, *tenth))
+    train("lame", configure(data, tmp_path, 12, *tenth), resume=True)
+    assert logged(tmp_path, "contrastive") == list(range(1, 13))
+
+
 @pytest.mark.parametrize(
     ("name", "begun", "resumed", "steps", "sentence"),
     [
+        ("lame", WARMED, ("lame.warmup=0.05",), 4, "first stage of the run in '.*' takes 4 steps"),
         ("tte-flash", SEQUENTIAL, SEQUENTIAL, 4, "first stage of the run in '.*' takes 4 steps"),
         ("tte-flash", SEQUENTIAL, (), 8, "first stage of 4 steps, and these settings give it 0"),
         ("lame", ("lame.warmup=0",), WARMED, 8, "first stage of 0 steps, and these settings give it 4"),

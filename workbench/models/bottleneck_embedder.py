@@ -18,10 +18,14 @@ from workbench.models.editing import Edited
 from workbench.models.latent_decoder import LatentDecoder
 from workbench.models.one_pass import as_array
 from workbench.models.passes import Passed
+from workbench.models.randomising import draw_anew, draw_module_anew, rename
 from workbench.models.thinking_embedder import ThinkingEmbedder
 from workbench.models.thoughts import to_scores, to_thought
 from workbench.models.wording import DecoderWords, Wording
 from workbench.types import Context, DecodedThought, Encoded, TextScore, Trace
+
+_DECODER = "latent decoder"
+"""Of `parts`, the one nearest to the words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +43,14 @@ class BottleneckEmbedder(ThinkingEmbedder):
         super().__init__(backbone, info)
         self._decoder = decoder
 
-    def _on(self, backbone: Backbone, info: EmbedderInfo) -> "BottleneckEmbedder":
-        return BottleneckEmbedder(backbone, info, self._decoder)
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return _DECODER, *super().parts
+
+    def randomised(self, parts: Sequence[str], seed: int) -> "BottleneckEmbedder":
+        decoder = draw_module_anew(self._decoder, seed) if _DECODER in parts else self._decoder
+        backbone = draw_anew(self._backbone, [part for part in parts if part != _DECODER], seed)
+        return BottleneckEmbedder(backbone, rename(self.info, parts, seed), decoder)
 
     def _continuation(self, row: int, _encoded: Encoded, passed: Passed, /) -> Bottleneck:
         return Bottleneck(latents=passed.think[row].clone())

@@ -64,6 +64,8 @@ class BackboneObjective(Objective):
         self.features = self._own
         self.n_layers = len(backbone.family.layers(backbone.model))
         self.length = self._plan.ids.shape[1]
+        words = [one for one in self.targets if isinstance(one, WordTarget)]
+        self._positions = self.length + wording.further(self._plan, words)
         self._per_cell = len(self.features) // len(self._columns)
         with torch.no_grad():
             self._base = backbone.family.token_embedding(backbone.model)(self._plan.ids)
@@ -96,7 +98,7 @@ class BackboneObjective(Objective):
         if features.requires_grad and torch.is_grad_enabled():
             return self._values(features)
         most = TOKENS_AT_ONCE.get(features.device.type, _TOKENS_AT_ONCE)
-        size = max(1, most // self._plan.ids.shape[1])
+        size = max(1, most // self._positions)
         with torch.no_grad():
             return torch.cat([self._values(part) for part in features.split(size)])
 
@@ -125,7 +127,9 @@ class BackboneObjective(Objective):
 
     @property
     def thoughts(self) -> tuple[int, ...]:
-        thought = self._written or self._plan.packed.think
+        packed = self._plan.packed
+        # A written text goes on to the end token, which the embed tokens read too.
+        thought = packed.think if self._written is None else slice(self._written.start, packed.embed.start)
         return tuple(range(thought.start, thought.stop))
 
     def attention(self) -> Iterator[Float[Tensor, "heads seq seq"]]:

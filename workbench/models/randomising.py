@@ -7,6 +7,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 
@@ -14,6 +15,7 @@ from workbench.embedder import EmbedderInfo
 from workbench.errors import UnknownName
 from workbench.models.backbone import Backbone
 
+Module = TypeVar("Module", bound=torch.nn.Module)
 _HEAD, _WORDS, _VISION = "head", "word embeddings", "vision tower"
 
 
@@ -36,12 +38,24 @@ def draw_anew(backbone: Backbone, parts: Sequence[str], seed: int) -> Backbone:
     drawn: dict[int, torch.nn.Parameter] = {}
     for number, part in enumerate(known):
         if part in parts:
-            # One stream for each part, so that a part is the same whatever is drawn beside it.
-            stream = torch.Generator().manual_seed(seed * 1_000_003 + number)
-            drawn |= {id(weights): _redraw(weights, stream) for weights in known[part]}
-    model = backbone.model
-    shared = {id(weights): weights for weights in (*model.parameters(), *model.buffers())}
-    return replace(backbone, model=copy.deepcopy(model, {**shared, **drawn}))
+            drawn |= _redrawn(known[part], seed, number)
+    return replace(backbone, model=_copy(backbone.model, drawn))
+
+
+def draw_module_anew(module: Module, seed: int) -> Module:
+    """A copy of something beside the backbone, a latent decoder, with all of its weights drawn likewise."""
+    return _copy(module, _redrawn(list(module.parameters()), seed, -1))
+
+
+def _redrawn(weights: Sequence[torch.nn.Parameter], seed: int, number: int) -> dict[int, torch.nn.Parameter]:
+    # One stream for each part, so that a part is the same whatever is drawn beside it.
+    stream = torch.Generator().manual_seed(seed * 1_000_003 + number if number >= 0 else seed * 1_000_003 + 999_983)
+    return {id(one): _redraw(one, stream) for one in weights}
+
+
+def _copy(module: Module, drawn: dict[int, torch.nn.Parameter]) -> Module:
+    shared = {id(one): one for one in (*module.parameters(), *module.buffers())}
+    return copy.deepcopy(module, {**shared, **drawn})
 
 
 def rename(info: EmbedderInfo, parts: Sequence[str], seed: int) -> EmbedderInfo:

@@ -85,8 +85,12 @@ def write_and_embed(
         for place, row in enumerate(alive):
             row.left = columns.leave(place, int(position[place]))
         left = [row.left for row in rows if row.left is not None]
+        del columns  # before its rows are laid out once more
         columns = Columns(left, room=tail)
         position = torch.tensor([part.position for part in left], device=backbone.device)
+        del left
+        for row in rows:
+            row.left = None
     written = [Written(ids=tuple(r.ids), log_probabilities=tuple(r.scores), ended=r.ended) for r in rows]
     return written, _embed(backbone, columns, position)
 

@@ -29,6 +29,10 @@ class Wording(abc.ABC):
     def places(self, plan: Plan, target: WordTarget, /) -> tuple[int, ...]:
         """Columns of the states that a word is read from."""
 
+    def further(self, _plan: Plan, _targets: Sequence[WordTarget], /) -> int:
+        """Positions that pass beside the backbone's sequence for these words."""
+        return 0
+
     @abc.abstractmethod
     def values(
         self, hidden: Float[Tensor, "batch seq width"], plan: Plan, targets: Sequence[WordTarget]
@@ -89,6 +93,12 @@ class DecoderWords(Wording):
 
     def places(self, plan: Plan, _target: WordTarget, /) -> tuple[int, ...]:
         return tuple(range(plan.packed.think.start, plan.packed.think.stop))
+
+    def further(self, plan: Plan, targets: Sequence[WordTarget], /) -> int:
+        if not targets:
+            return 0
+        n_think = plan.packed.think.stop - plan.packed.think.start
+        return n_think + max(max(target.stop, target.start + len(target.alternative)) for target in targets)
 
     def values(
         self, hidden: Float[Tensor, "batch seq width"], plan: Plan, targets: Sequence[WordTarget]

@@ -163,6 +163,10 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
         """
         chosen, tokenizer = self._context(context), self._backbone.processor.tokenizer
         sources = [self._reasoned(trace) for trace in thoughts_from or traces]
+        if any(len(source.written.log_probabilities) < len(source.written.ids) for source in sources):
+            raise BadInput(
+                "A text that a sample was given to hold was not written here; trace the sample itself to decode."
+            )
         if temperature == 0.0:
             return [to_thought(tokenizer, _cut(source.written, max_tokens), chosen) for source in sources]
         prefixes = [source.prefix for source in sources]

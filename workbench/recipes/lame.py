@@ -30,6 +30,7 @@ from workbench.recipes.loop import Method, run_training
 from workbench.recipes.objectives import readout_loss, text_loss
 from workbench.recipes.perception import PerceptionHeads
 from workbench.recipes.recipe import RECIPES, Recipe, Report
+from workbench.recipes.run_state import RunState
 from workbench.recipes.step import TrainingStep, told
 from workbench.types import Context
 
@@ -93,7 +94,9 @@ class LameStep(TrainingStep):
         """The labels; of a batch without words the end token in each row, of which nothing is to be learned.
 
         Processes exchange gradients in the order in which these come. So each goes back through the decoder, with words or
-        without: if one left it out, its gradients of documents would meet another's of the decoder.
+        without: if one left it out, its gradients of documents would meet another's of the decoder. A
+        process without words counts as one whose text teaches nothing, so the mean over processes is smaller than that of one
+        process with the same rows.
         """
         if (labels != IGNORE).any():
             return labels
@@ -119,10 +122,13 @@ class LameStep(TrainingStep):
         return self.backbone.family.token_embedding(self.backbone.model).weight  # pyright: ignore[reportReturnType]
 
     def drop_gradients(self) -> None:
+        decoder = list(self.decoder.parameters())
+        learns = self._warming or self.settings.decoder_learns == "both_stages"
+        # Of a batch without words all are 0, and its optimiser would go on by decay and by what it remembers.
+        if not learns or not any(weights.grad is not None and weights.grad.any() for weights in decoder):
+            for weights in decoder:
+                weights.grad = None
         if not self._warming:
-            if self.settings.decoder_learns == "stage_1":
-                for weights in self.decoder.parameters():
-                    weights.grad = None
             return
         table, ids = self._table, self.backbone.ids
         everything = self.settings.warmup_learns == "text"
@@ -187,7 +193,8 @@ class Lame(Recipe):
             raise BadInput(
                 f"lame.warmup is {config.lame.warmup}, but must be a share of the steps: 0 or more, below 1."
             )
-        if config.lame.decoder_learns == "stage_1" and not warmup_steps(config):
+        goes_on = resume and RunState(Path(config.output.folder)).exists()
+        if config.lame.decoder_learns == "stage_1" and not warmup_steps(config) and not goes_on:
             raise BadInput(
                 "lame.decoder_learns is stage_1, but there is none; set lame.warmup above 0, or let the decoder learn in both."
             )

@@ -140,10 +140,14 @@ def _go_on(state: RunState, module: TrainingStep, config: TrainConfig, say: Repo
     begun, asked = state.first_stage(), module.first_stage
     if begun is None or begun == asked:
         return start
-    if not begun or not asked:
+    kept = state.settings()
+    if (kept["model"]["dependency"], bool(kept["lame"]["warmup"])) != (
+        config.model.dependency,
+        bool(config.lame.warmup),
+    ):
         raise BadInput(
             f"The run in '{state.folder}' began with a first stage of {begun} steps, and these settings give it {asked}; resume "
-            "it with the model.dependency and lame.warmup that it began with (0 steps: joint, and a warm-up of 0)."
+            "it with the model.dependency and lame.warmup that it began with."
         )
     if begun >= steps:
         raise BadInput(

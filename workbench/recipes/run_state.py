@@ -82,6 +82,10 @@ class RunState:
         """Steps of the first of two stages, as the run began with them; None of a state from before they were kept."""
         return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("first_stage")
 
+    def settings(self) -> dict[str, Any]:
+        """The settings of the run when the state was written, section by section."""
+        return json.loads((self._state / "state.json").read_text(encoding="utf-8"))["config"]
+
     def load_optimisers(self, optimisers: Sequence[Any], module: nn.Module) -> None:
         """Load what the optimisers had gathered. Raises BadInput when it is of another optimiser."""
         names = {parameter: name for name, parameter in module.named_parameters()}
