@@ -22,9 +22,9 @@ def test_the_least_recently_used_is_forgotten() -> None:
     assert len(once) == 2
 
 
-def test_room_is_made_before_a_result_is_begun() -> None:
+def test_room_is_made_before_a_result_is_begun_where_that_is_asked_for() -> None:
     """What is being made counts in: of two models that are kept, one has gone when a third is loaded."""
-    once: Once[int] = Once(max_entries=2)
+    once: Once[int] = Once(max_entries=2, room_first=True)
     once.get("a", lambda: 1)
     once.get("b", lambda: 2)
     seen: list[int] = []
@@ -33,15 +33,28 @@ def test_room_is_made_before_a_result_is_begun() -> None:
     assert (once.peek("b"), once.peek("c")) == (2, 3)
 
 
-def test_what_is_forgotten_is_made_anew() -> None:
+def test_what_fails_costs_no_other_its_place() -> None:
     once: Once[int] = Once(max_entries=2)
-    made = iter((1, 2, 3))
-    assert once.get("a", lambda: next(made)) == 1
-    once.forget("b")
-    once.forget("a")
-    assert once.peek("a") is None
-    assert once.get("a", lambda: once.forget("a") or next(made)) == 2
-    assert once.peek("a") == 2  # one that is being made is left alone
+    once.get("a", lambda: 1)
+    once.get("b", lambda: 2)
+    with pytest.raises(ZeroDivisionError):
+        once.get("c", lambda: 1 // 0)
+    assert (once.peek("a"), once.peek("b"), len(once)) == (1, 2, 2)
+
+
+def test_what_is_stale_is_made_anew_and_stays_until_then() -> None:
+    once: Once[list[int]] = Once(max_entries=2)
+    old = once.get("a", lambda: [1])
+    with pytest.raises(ZeroDivisionError):
+        once.get("a", lambda: [1 // 0], stale=old)
+    assert once.peek("a") is old
+    seen: list[object] = []
+    new = once.get("a", lambda: seen.append(once.peek("a")) or [1], stale=old)
+    assert seen == [old]
+    assert once.peek("a") is new is not old
+    # Somebody made it anew before one asked who still held the old one.
+    assert once.get("a", lambda: [2], stale=old) is new
+    assert len(once) == 1
 
 
 def test_weight_is_bounded_but_one_heavy_result_is_kept() -> None:

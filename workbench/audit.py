@@ -175,6 +175,8 @@ class Audit:
     seconds: float
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Those of the verdict rule."""
+    is_whole: bool = field(default=True, compare=False)
+    """Whether no file was missing that may be there another time; not written into the JSON."""
 
     def edit(self, name: str) -> EditFigures | None:
         """The figures of an edit; None where it was not made."""

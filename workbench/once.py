@@ -15,78 +15,93 @@ class Once(Generic[V]):
     """Results by key; the least recently used is forgotten first. Safe to share between threads.
 
     Args:
-        max_entries: how many results are kept, one that is being made counted in: room for it is made before it is begun.
+        max_entries: how many results are kept.
         max_bytes: how much they may weigh together, by `weigh`; one result alone may weigh more. None is no limit.
         weigh: bytes of one result.
+        room_first: make room for a result before it is begun, what is being made counted in: for what would not fit beside so
+            many others, though one that fails has then cost another its place.
     """
 
     def __init__(
-        self, *, max_entries: int, max_bytes: int | None = None, weigh: Callable[[V], int] | None = None
+        self,
+        *,
+        max_entries: int,
+        max_bytes: int | None = None,
+        weigh: Callable[[V], int] | None = None,
+        room_first: bool = False,
     ) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._weigh = weigh
+        self._room_first = room_first
         self._lock = threading.Lock()
-        self._futures: OrderedDict[Hashable, Future[V]] = OrderedDict()
+        self._made: OrderedDict[Hashable, V] = OrderedDict()
+        self._begun: dict[Hashable, Future[V]] = {}
 
-    def get(self, key: Hashable, make: Callable[[], V], *, waiting: Callable[[], None] | None = None) -> V:
+    def get(
+        self,
+        key: Hashable,
+        make: Callable[[], V],
+        *,
+        stale: V | None = None,
+        waiting: Callable[[], None] | None = None,
+    ) -> V:
         """Return the result of `key`, made by `make` unless it is known; a thread that comes second waits for the first.
 
         What `make` raises reaches everyone who waited, and is not remembered. `make` must not ask for its own key.
+        A result that is the object `stale` is made anew; it stays until the new one is there, and when `make` raises.
         `waiting` is called several times a second by a thread that waits; what it raises ends that thread's wait alone.
         """
         with self._lock:
-            future = self._futures.get(key)
+            found = self._made.get(key)
+            if found is not None and found is not stale:
+                self._made.move_to_end(key)
+                return found
+            future = self._begun.get(key)
             mine = future is None
             if future is None:
-                future = self._futures[key] = Future()
-                self._forget(spare=0)
-            else:
-                self._futures.move_to_end(key)
+                future = self._begun[key] = Future()
+                if self._room_first:
+                    self._forget(spare=0)
         if not mine:
             return _result(future, waiting)
         try:
             value = make()
         except BaseException as error:
             with self._lock:
-                self._futures.pop(key, None)
+                del self._begun[key]
             future.set_exception(error)
             raise
-        future.set_result(value)
         with self._lock:
+            del self._begun[key]
+            self._made[key] = value
+            self._made.move_to_end(key)
             self._forget(spare=1)
+        future.set_result(value)
         return value
 
     def peek(self, key: Hashable) -> V | None:
         """Return the result of `key` if it is there already, else None; waits for nobody."""
         with self._lock:
-            future = self._futures.get(key)
-            if future is None or not future.done():
-                return None
-            self._futures.move_to_end(key)
-        return future.result()
-
-    def forget(self, key: Hashable) -> None:
-        """Make the result of `key` anew the next time; one that is being made is left alone."""
-        with self._lock:
-            future = self._futures.get(key)
-            if future is not None and future.done():
-                del self._futures[key]
+            found = self._made.get(key)
+            if found is not None:
+                self._made.move_to_end(key)
+            return found
 
     def __len__(self) -> int:
         with self._lock:
-            return len(self._futures)
+            return len(self._made)
 
     def _forget(self, *, spare: int) -> None:
         """Keep within the bounds, but keep as many results whatever they are. To be called with the lock."""
-        done = [key for key, future in self._futures.items() if future.done()]
-        while len(done) > spare and (len(self._futures) > self._max_entries or self._is_heavy(done)):
-            del self._futures[done.pop(0)]
+        held = len(self._begun) if self._room_first else 0
+        while len(self._made) > spare and (held + len(self._made) > self._max_entries or self._is_heavy()):
+            self._made.popitem(last=False)
 
-    def _is_heavy(self, keys: list[Hashable]) -> bool:
+    def _is_heavy(self) -> bool:
         if self._max_bytes is None or self._weigh is None:
             return False
-        return sum(self._weigh(self._futures[key].result()) for key in keys) > self._max_bytes
+        return sum(map(self._weigh, self._made.values())) > self._max_bytes
 
 
 def _result(future: Future[V], waiting: Callable[[], None] | None) -> V:

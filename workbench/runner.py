@@ -55,7 +55,7 @@ class Session:
         """Set device and dtype of every model; None leaves the choice to the model room."""
         self._device = device
         self._dtype = dtype
-        self._models: Once[Embedder] = Once(max_entries=2)
+        self._models: Once[Embedder] = Once(max_entries=2, room_first=True)
         self._traces: Once[Trace] = Once(max_entries=8, max_bytes=_GIB, weigh=_weigh_trace)
         self._controls: Once[_Controls] = Once(max_entries=4)
         self._thoughts: Once[DecodedThought] = Once(max_entries=256)

@@ -3,11 +3,24 @@
 Whoever shows such a text calls it by this name and says this sentence with it. Nothing here looks at a text.
 """
 
+from typing import Protocol, runtime_checkable
+
 from workbench.embedder import EmbedderInfo
 from workbench.types import Context
 
 
-def name_of_text(info: EmbedderInfo) -> str:
+@runtime_checkable
+class Writes(Protocol):
+    """Whatever says what a model's text is: the facts about a loaded one, or a layout that is read without loading it."""
+
+    @property
+    def tells(self) -> str: ...
+
+    @property
+    def writes_first(self) -> bool: ...
+
+
+def name_of_text(info: Writes) -> str:
     """What the model's text is called within a sentence."""
     if info.tells == "target":
         return "decoded target"

@@ -84,7 +84,9 @@ def test_one_in_the_middle_that_cannot_be_loaded_moves_nobody(tmp_path: Path) ->
 
 
 def test_a_checkpoint_without_a_sample_in_common_keeps_its_own_figures(tmp_path: Path) -> None:
-    comparison = compare(tmp_path, *trio(refuses=QUERIES)).comparison
+    compared = compare(tmp_path, *trio(refuses=QUERIES))
+    comparison = compared.comparison
+    assert compared.is_whole  # It would be refused again.
     assert [pair.other for pair in comparison.pairs] == [1]
     assert [side.name for side in comparison.sides] == ["first", "second", "third"]
     [refused] = comparison.refused

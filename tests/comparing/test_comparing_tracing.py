@@ -159,3 +159,70 @@ def test_progress_grows_to_the_end(question: Question, tmp_path: Path) -> None:
     read_question(WordModel(), question, tmp_path / "r", tmp_path, tell=lambda done, message: told.append(done))
     assert told == sorted(told)
     assert 0 <= told[0] < told[-1] < 1
+
+
+class Away(WordModel):
+    """The files of some of its questions lie on a disk that may be away."""
+
+    def __init__(self, *away: str) -> None:
+        super().__init__()
+        self.away = away
+
+    def prepare(self, sample: Sample) -> Encoded:
+        if sample.role == "query" and sample.text in self.away:
+            raise Unreadable("the share is away")
+        return super().prepare(sample)
+
+
+def test_a_reading_that_is_open_stays_as_it_was_while_rows_are_read_anew(question: Question, tmp_path: Path) -> None:
+    whole = read_question(WordModel(), question, tmp_path / "whole", tmp_path)
+    model = Away(QUERIES[1])
+    before = read_question(model, question, tmp_path / "r", tmp_path)
+    late = read_question(model, question, tmp_path / "r", tmp_path)
+    assert before.rows[1].error
+    model.away = ()
+    after = read_question(model, question, tmp_path / "r", tmp_path)
+    assert is_read(tmp_path / "r")
+    assert after.rows == whole.rows
+    np.testing.assert_array_equal(after.embeddings(), whole.embeddings())
+    for row in range(len(QUERIES)):
+        np.testing.assert_array_equal(after.latents(row), whole.latents(row))
+    # One had looked at its rows before, the other had not.
+    for old in (before, late):
+        assert [bool(row.error) for row in old.rows] == [row == 1 for row in range(len(QUERIES))]
+        assert not old.is_whole
+        assert np.isnan(old.embeddings()[1]).all()
+        assert np.isnan(old.states(0)[1]).all()
+        for row in (0, 2, 5):
+            np.testing.assert_array_equal(old.latents(row), whole.latents(row))
+            np.testing.assert_array_equal(old.attention(row), whole.attention(row))
+
+
+def test_a_file_that_stays_away_does_not_fill_the_disk(question: Question, tmp_path: Path) -> None:
+    model = Away(QUERIES[1])
+    first = read_question(model, question, tmp_path / "r", tmp_path)
+    held = sorted(path.name for path in first.folder.iterdir())
+    again = read_question(model, question, tmp_path / "r", tmp_path)
+    assert again.about.n_passing == 1
+    assert sorted(path.name for path in first.folder.iterdir()) == held
+
+
+def test_parts_that_were_read_anew_before_it_stopped_are_kept(
+    question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "SIZE", 2)
+    whole = read_question(WordModel(), question, tmp_path / "whole", tmp_path)
+    model = Away(QUERIES[0], QUERIES[5])
+    read_question(model, question, tmp_path / "r", tmp_path)
+    model.away, begin = (), model.traced
+    with pytest.raises(Cancelled):
+        read_question(model, question, tmp_path / "r", tmp_path, cancelled=lambda: model.traced == begin + 1)
+    assert not is_read(tmp_path / "r")
+    found = read_question(model, question, tmp_path / "r", tmp_path)
+    assert model.traced == begin + 2
+    assert found.rows == whole.rows
+    np.testing.assert_array_equal(found.embeddings(), whole.embeddings())
+    # A part that was read anew and has gone is read once more.
+    (found.folder / f"{found.about.anew['rows-00000']}.safetensors").unlink()
+    assert not found.is_whole
+    assert read_question(model, question, tmp_path / "r", tmp_path).is_whole

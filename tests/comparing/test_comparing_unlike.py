@@ -13,7 +13,7 @@ from workbench.comparing.making import Compared
 from workbench.comparing.opening import open_sample
 from workbench.comparing.question import pose
 from workbench.comparing.report import choose_samples, comparison_html
-from workbench.comparing.spelling import cuts_of, is_cut_alike
+from workbench.comparing.spelling import common_words, cuts_of, is_cut_alike
 from workbench.comparison import PairComparison
 from workbench.types import DecodedThought, Trace
 
@@ -28,12 +28,37 @@ class TargetModel(WordModel):
         self.info = replace(self.info, tells="target")
 
 
-class OtherTokens(WordModel):
-    """Its vocabulary holds the same words at other places."""
+class OtherNumbers(WordModel):
+    """Its vocabulary holds the same pieces of text at other places."""
 
     def decode(self, traces: Sequence[Trace], **how: Any) -> list[DecodedThought]:
         return [
             replace(one, token_ids=tuple(number + 100 for number in one.token_ids))
+            for one in super().decode(traces, **how)
+        ]
+
+
+class OtherPieces(WordModel):
+    """Writes every word as two pieces."""
+
+    def decode(self, traces: Sequence[Trace], **how: Any) -> list[DecodedThought]:
+        return [
+            replace(
+                one,
+                tokens=tuple(piece for token in one.tokens for piece in (token[:2], token[2:])),
+                token_ids=tuple(100 + place for place in range(2 * len(one.tokens))),
+                log_probabilities=tuple(log / 2 for log in one.log_probabilities for _ in range(2)),
+            )
+            for one in super().decode(traces, **how)
+        ]
+
+
+class OtherWords(WordModel):
+    """Writes in capitals, so none of its words is another's."""
+
+    def decode(self, traces: Sequence[Trace], **how: Any) -> list[DecodedThought]:
+        return [
+            replace(one, text=one.text.upper(), tokens=tuple(token.upper() for token in one.tokens))
             for one in super().decode(traces, **how)
         ]
 
@@ -60,6 +85,7 @@ def test_words_of_unlike_texts_are_not_compared(tmp_path: Path) -> None:
     assert {change.words for change in pair.changes} == {None}
     assert open_sample(compared, 0).diff == ()
     text = comparison_html(compared)
+    assert "<h4>What they wrote</h4>" in text
     assert "<del>" not in text
     assert "<ins>" not in text
     assert "Thought changed" not in text
@@ -80,14 +106,26 @@ def test_how_sure_a_token_is_of_unlike_texts_is_not_compared(tmp_path: Path) -> 
 
 
 def test_nor_is_it_of_other_tokens(tmp_path: Path) -> None:
-    compared = compare(tmp_path, WordModel("one"), OtherTokens("other", swaps={"red": "blue"}))
+    compared = compare(tmp_path, WordModel("one"), OtherPieces("other", swaps={"red": "blue"}))
     pair = pair_of(compared)
-    assert "cut the words that both wrote into other tokens" in refused(pair)[SURE]
+    assert refused(pair)[SURE].startswith("They cut the words that both wrote into other tokens, so")
     assert SURE not in compared_metrics(pair)
     # Each has its own value, and their words are compared.
     [metric] = [one for one in compared.comparison.metrics if one.name == SURE]
     assert None not in metric.values
     assert {change.words is None for change in pair.changes} == {False}
+
+
+def test_nor_is_it_where_no_word_shows_how_texts_are_cut(tmp_path: Path) -> None:
+    pair = pair_of(compare(tmp_path, WordModel("one"), OtherWords("other")))
+    assert refused(pair)[SURE].startswith("They wrote no word in common, so")
+    assert SURE not in compared_metrics(pair)
+
+
+def test_it_is_compared_where_the_same_pieces_have_other_numbers(tmp_path: Path) -> None:
+    pair = pair_of(compare(tmp_path, WordModel("one"), OtherNumbers("other", swaps={"red": "blue"})))
+    assert SURE in compared_metrics(pair)
+    assert SURE not in refused(pair)
 
 
 def test_it_is_compared_where_texts_and_tokens_are_alike(tmp_path: Path) -> None:
@@ -110,10 +148,17 @@ def wrote(*pieces: str, ids: Sequence[int]) -> DecodedThought:
 
 def test_words_are_cut_alike_by_the_tokens_that_they_are_made_of() -> None:
     one = cuts_of([wrote(" red", " cir", "cle", ids=(7, 1, 2)), wrote(" red", " star", ids=(7, 5))])
-    assert one == {" red": frozenset({(7,)}), " circle": frozenset({(1, 2)}), " star": frozenset({(5,)})}
+    assert one == {
+        " red": frozenset({(" red",)}),
+        " circle": frozenset({(" cir", "cle")}),
+        " star": frozenset({(" star",)}),
+    }
+    assert common_words(one, cuts_of([wrote(" red", " green", ids=(7, 9))])) == {" red"}
+    # Numbers are of each one's own vocabulary and say nothing.
+    assert is_cut_alike(one, cuts_of([wrote(" red", " cir", "cle", ids=(1, 7, 5))]))
     # Strange words say nothing, only those that both wrote do.
     assert is_cut_alike(one, cuts_of([wrote(" red", " green", ids=(7, 9))]))
-    # The same numbers of other words, and the same word of other pieces.
+    # The same word of other pieces.
     assert not is_cut_alike(one, cuts_of([wrote(" red", " circle", ids=(7, 8))]))
     assert not is_cut_alike(one, cuts_of([wrote(" ", "red", ids=(3, 4))]))
     assert not is_cut_alike(one, cuts_of([wrote(" green", ids=(9,))]))

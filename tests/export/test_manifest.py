@@ -79,17 +79,23 @@ def test_a_folder_of_parts_is_its_own_place(plan: Plan, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "tells"), [("lame", "target"), ("explicit-cot", "reasoning"), ("no-think", "nothing"), ("", "reasoning")]
+    ("kind", "tells", "text"),
+    [
+        ("lame", "target", "decoded target"),
+        ("explicit-cot", "reasoning", "written reasoning"),
+        ("no-think", "nothing", "decoded thought"),
+        ("", "reasoning", "decoded thought"),
+    ],
 )
 def test_a_manifest_says_what_the_thoughts_tell(
-    tiny_kinds: dict[str, Path], tiny_checkpoint: Path, tmp_path: Path, kind: str, tells: str
+    tiny_kinds: dict[str, Path], tiny_checkpoint: Path, tmp_path: Path, kind: str, tells: str, text: str
 ) -> None:
     folder = tiny_kinds.get(kind, tiny_checkpoint)
     made = make_plan("shapes", str(folder), tmp_path / "thoughts.jsonl", n=1, device="cpu")
     held = told(made)
-    assert held["tells"] == tells
+    assert (held["tells"], made.text) == (tells, text)
     # What it tells follows from the checkpoint, whose hash decides already.
-    assert "tells" not in held["plan"]
+    assert not {"tells", "text"} & held["plan"].keys()
 
 
 def test_what_the_files_do_not_say_is_null(plan: Plan) -> None:

@@ -1,12 +1,14 @@
 """Points from a data set, from an export of it, and from saved traces: they are the same points."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from planted import PROVENANCE
 
 from workbench.cli import main
@@ -55,7 +57,8 @@ def exported(tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "schema": "thinkscope.export",
         "status": "complete",
         "provenance": to_json(tiny_model.info.provenance),
-        "data": {"title": "Shapes, seed 7", "split": "test", "revision": "r"},
+        "data": {"title": "Shapes, seed 7", "split": "test", "revision": "r", "source": "shapes"},
+        "tells": "reasoning",
         "plan": {},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -140,7 +143,7 @@ def test_an_export_without_the_arrays_or_not_finished_is_refused(exported: Path,
 
 def told_right(tells: str, texts: Sequence[str]) -> Column:
     """The column `correct` of the first samples of Shapes, had a model written these texts of them."""
-    gatherer = Gatherer("embedding", None, len(texts), tells=tells)
+    gatherer = Gatherer("embedding", None, len(texts), tells=tells, ids_tell=True)
     reader, source = find_reader("shapes")
     vector = np.ones(4, dtype=np.float32)
     for row, text in zip(name_rows(reader.rows(source, split="test")), texts, strict=False):
@@ -184,18 +187,59 @@ def test_words_of_a_target_are_its_text_or_stand_in_its_id() -> None:
 def test_a_targets_words_are_known_from_the_data_and_not_from_an_export(
     tiny_kinds: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Ids of this data set name no words, and an export holds no documents."""
+    """Ids of this data set look like those of Shapes but name no words, and an export holds no documents."""
     path = tmp_path / "rows.jsonl"
     target = {"text": "a star"}
-    rows = [{"id": f"{i}", "query": "what?", "target": target, "target_id": f"doc-{i}"} for i in range(3)]
+    rows = [{"id": f"{i}", "query": "what?", "target": target, "target_id": f"text:{i:05}"} for i in range(3)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     model = load_checkpoint(tiny_kinds["lame"], device="cpu")
-    [correct] = [one for one in collect_points(model, str(path), of="embedding").columns if one.name == "correct"]
+    correct = correct_of(collect_points(model, str(path), of="embedding"))
+    assert correct is not None
     assert set(correct.values.tolist()) == {correct.categories.index("wrong")}
+    pictured = tmp_path / "pictured"
+    pictured.mkdir()
+    Image.new("RGB", (30, 20)).save(pictured / "a.png")
+    rows = [row | {"target": {"images": ["a.png"]}, "target_id": "image:00123"} for row in rows]
+    (pictured / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert correct_of(collect_points(model, str(pictured / "test.jsonl"), of="embedding")) is None
     out = tmp_path / "out"
     words = ["export", str(path), "--checkpoint", str(tiny_kinds["lame"]), "--out", str(out), "--max-tokens", "8"]
     assert main([*words, "--with", "embedding", "--workers", "1", "--device", "cpu"]) == 0
-    assert "correct" not in [column.name for column in read_points(out, of="embedding").columns]
+    assert correct_of(read_points(out, of="embedding")) is None
+
+
+def correct_of(points: Points) -> Column | None:
+    return next((column for column in points.columns if column.name == "correct"), None)
+
+
+@pytest.mark.parametrize(
+    ("tells", "source", "told"),
+    [
+        ("reasoning", "shapes", "last 'answer:'"),
+        ("target", "shapes", "the target's words"),
+        ("target", "shapes:9", "the target's words"),
+        ("target", "jsonl:./shapes", None),
+        ("target", "./shapes", None),
+        ("target", None, None),
+        (None, "shapes", None),
+        ("", "shapes", None),
+    ],
+)
+def test_texts_of_an_export_are_called_right_as_far_as_its_manifest_says(
+    exported: Path, tmp_path: Path, tells: str | None, source: str | None, told: str | None
+) -> None:
+    """An empty string: the key is not there, as in manifests of before it."""
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
+    manifest = json.loads((exported / "manifest.json").read_text())
+    manifest["data"]["source"] = source
+    manifest["tells"] = tells
+    if tells == "":
+        del manifest["tells"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    correct = correct_of(read_points(tmp_path, of="embedding"))
+    assert (correct is None) == (told is None)
+    if correct is not None and told is not None:
+        assert told in correct.about
 
 
 def test_two_rules_of_being_right_are_both_told() -> None:

@@ -140,6 +140,30 @@ def test_two_checkpoints_are_compared_and_the_address_opens_it_again(tab: Any, a
     assert other.evaluate("document.body.classList.contains('dark')")
     assert shown(page) == "test-000004"
 
+    # What an address names but is not there is told, and what it asks for is forgotten when the page is asked again.
+    other.goto(f"{page.url.replace('sample=test-000004', 'sample=test-000099')}&pair=no-think")
+    told = other.get_by_test_id("compare-error")
+    told.get_by_text("The checkpoint 'no-think' of this address is not among those that were compared.").wait_for()
+    assert "There is no sample 'test-000099' among" in told.inner_text()
+    assert {"slide", "sort", "maps"} <= set(asked(other))
+    other.get_by_role("button", name="Compare", exact=True).click()
+    other.wait_for_function("!location.search.includes('sort=')")
+    assert set(asked(other)) == {"compare", "data", "split", "n", "sample", "k"}
+    assert other.get_by_test_id("slide").input_value() == "50"
+
+    # Of three checkpoints the address names the one that is set beside the first; older ones held its place.
+    three = page.url.replace("compare=tte-flash-early", "compare=no-think&compare=tte-flash-early").replace(
+        "&maps", "&x"
+    )
+    for pair in ("tte-flash-early", "2"):
+        other.goto(f"{three}&pair={pair}")
+        assert shown(other) == "test-000004"
+        assert told.is_hidden()
+        assert other.get_by_test_id("pair").input_value() == "1"
+        assert asked(other)["pair"] == ["tte-flash-early"]
+    other.get_by_test_id("pair").select_option("0")
+    other.wait_for_function("location.search.includes('pair=no-think')")
+
 
 @pytest.mark.parametrize(
     ("query", "told"),

@@ -261,6 +261,55 @@ def test_what_failed_is_shown_and_tried_again(desk: Desk) -> None:
     assert "was not compared" not in found["notes"]
 
 
+def test_a_pair_is_known_by_the_name_that_the_page_offers(desk: Desk) -> None:
+    """Not by its place, which moves up when a checkpoint before it is refused, nor by the name in its card."""
+    (Path(desk.path_of("third")) / "thinkscope.json").write_text(json.dumps({"name": "long name"}))
+    desk.session.models["blind"].fails_at = 1  # pyright: ignore[reportAttributeAccessIssue]
+    key = finish(desk, start_compare(desk, asked(desk, others=["blind", "third"]), "tab"))["answer"]["comparison"]
+    [pair] = fetch_comparison(desk, {"comparison": key})["pairs"]
+    assert (pair["names"], pair["offered"]) == (("good", "long name"), "third")
+
+
+def test_a_sample_that_one_could_not_read_is_known_with_the_reason(desk: Desk) -> None:
+    desk.session.models["blind"].refuses = [QUERIES[0]]  # pyright: ignore[reportAttributeAccessIssue]
+    key = finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"]
+    [pair] = fetch_comparison(desk, {"comparison": key})["pairs"]
+    assert "q0" not in [one["id"] for one in pair["changes"]]
+    with pytest.raises(BadInput, match="'blind' could not read sample 'q0': 'red square left' is not for blind"):
+        fetch_sample(desk, {"comparison": key, "pair": 0, "sample": "q0"})
+
+
+def test_what_people_look_at_stays_until_the_new_one_is_there(desk: Desk) -> None:
+    session: Any = desk.session
+    session.models["third"].fails_at = 1
+    order = asked(desk, others=["blind", "third"])
+    key = finish(desk, start_compare(desk, order, "tab"))["answer"]["comparison"]
+    session.open.clear()
+    again = json.loads(start_compare(desk, order, "tab"))
+    end = time.monotonic() + 60
+    while "Loading third" not in look_compare(desk, {"job": again["job"]}).get("doing", ""):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert fetch_comparison(desk, {"comparison": key})["pairs"]
+    cancel_compare(desk, {"job": again["job"]})
+    session.open.set()
+    # A second order finds the first one given up.
+    third = finish(desk, start_compare(desk, asked(desk, others=["third"]), "tab"))
+    assert "answer" in third
+    assert [pair["names"] for pair in fetch_comparison(desk, {"comparison": key})["pairs"]] == [("good", "blind")]
+
+
+def test_what_is_refused_for_good_is_not_made_at_every_click(desk: Desk) -> None:
+    session: Any = desk.session
+    session.models["third"].refuses = QUERIES
+    order = asked(desk, others=["blind", "third"])
+    key = finish(desk, start_compare(desk, order, "tab"))["answer"]["comparison"]
+    made = desk.comparisons.get(key)
+    assert [one.what for one in made.comparison.refused] == ["third"]
+    assert finish(desk, start_compare(desk, order, "tab"))["answer"]["comparison"] == key
+    assert desk.comparisons.get(key) is made
+
+
 def test_what_was_cleared_is_read_anew(desk: Desk, tmp_path: Path) -> None:
     key = finish(desk, start_compare(desk, asked(desk), "tab"))["answer"]["comparison"]
     shutil.rmtree(tmp_path / "kept")

@@ -121,12 +121,13 @@ def test_from_a_zip_to_files(desk: Desk, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tells", "name"), [("target", "decoded target"), ("reasoning", "decoded thought"), (None, "decoded thought")]
+    ("kind", "name"), [("lame", "decoded target"), ("explicit-cot", "written reasoning"), ("", "decoded thought")]
 )
 def test_what_is_written_is_called_by_its_name(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: str | None, name: str
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_kinds: dict[str, Path], kind: str, name: str
 ) -> None:
-    found = {**planning._find_model(Path(), None, None), "tells": tells}
+    text = planning._find_text(tiny_kinds[kind]) if kind else {}
+    found = {**planning._find_model(Path(), None, None), **text}
     monkeypatch.setattr(planning, "_find_model", lambda *_: found)
     assert wait(desk, start_export(desk, asked(pack(tmp_path, 3)), "tab"))["text"] == name
 

@@ -22,7 +22,7 @@ from workbench.auditing.parts import SIZE, gather, is_complete
 from workbench.auditing.planned import plan
 from workbench.auditing.texts import FIRST_ROWS
 from workbench.auditing.verdict import judge, thresholds_json
-from workbench.comparing.kept import Kept
+from workbench.comparing.kept import Kept, mark_used
 from workbench.comparing.making import Chosen, Setup, check_loaded, is_memory
 from workbench.comparing.question import MAX_N, Question, check_unchanged, pose
 from workbench.comparing.reading import Reading
@@ -118,7 +118,7 @@ def make_audit(
     begin = time.perf_counter()
     folders = _open(wanted, setup)
     try:
-        reading = _measure(wanted, setup, folders, tell, cancelled)
+        reading, edited = _measure(wanted, setup, folders, tell, cancelled)
     except Exception as error:
         if not is_memory(error):
             raise
@@ -126,48 +126,56 @@ def make_audit(
             f"Memory ran out while '{wanted.chosen.name}' was audited. What was measured before is kept in {setup.kept.root}, and the "
             "same audit goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
         ) from error
-    setup.kept.tidy(folders.names)
+    setup.kept.tidy({one.name for one in (*folders.used, edited)})
     tell(_EDITED, "Making figures")
-    audit = _figures(wanted, reading, folders, begin)
+    audit = _figures(wanted, reading, folders.fitted, edited, begin)
     tell(1.0, "done")
     return audit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Folders:
-    """Where the parts of an audit lie."""
+    """Where lies what an audit has the model read."""
 
     reading: Path
-    edited: Path
     fitted: Path | None
 
     @property
-    def names(self) -> set[str]:
-        return {one.name for one in (self.reading, self.edited, self.fitted) if one is not None}
+    def used(self) -> tuple[Path, ...]:
+        return (self.reading,) if self.fitted is None else (self.reading, self.fitted)
 
 
 def _open(wanted: Wanted, setup: Setup) -> _Folders:
-    key = setup.key(wanted.question, wanted.chosen)
-
-    def opened(kind: str, *parts: object) -> Path:
-        name = hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()[:32]
-        return setup.kept.open(f"{kind}-{name}")
-
     return _Folders(
-        reading=setup.kept.open(key),
-        edited=opened("audit", key, wanted.seed),
-        fitted=None if wanted.fit is None else opened(FIT, setup.key(wanted.fit, wanted.chosen)),
+        reading=setup.kept.open(setup.key(wanted.question, wanted.chosen)),
+        fitted=None if wanted.fit is None else _opened(setup, FIT, setup.key(wanted.fit, wanted.chosen)),
     )
 
 
-def _measure(wanted: Wanted, setup: Setup, folders: _Folders, tell: Progress, cancelled: Callable[[], bool]) -> Reading:
+def _open_edited(wanted: Wanted, setup: Setup, reading: Reading) -> Path:
+    """Where the parts of the edits lie. Means, partners and candidates are of what could be read, so that names them too."""
+    failed = [place for place, row in enumerate(reading.rows) if row.error]
+    key = setup.key(wanted.question, wanted.chosen)
+    return _opened(setup, "audit", key, wanted.seed, failed, sorted(reading.refused_documents))
+
+
+def _opened(setup: Setup, kind: str, *parts: object) -> Path:
+    name = hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()[:32]
+    return setup.kept.open(f"{kind}-{name}")
+
+
+def _measure(
+    wanted: Wanted, setup: Setup, folders: _Folders, tell: Progress, cancelled: Callable[[], bool]
+) -> tuple[Reading, Path]:
+    """The reading, and the folder of what came of the edits."""
     question, path = wanted.question, wanted.chosen.path
-    done = is_read(folders.reading)
+    known = Reading(folders.reading) if is_read(folders.reading) else None
+    edited = None if known is None else _open_edited(wanted, setup, known)
     fitted = folders.fitted is None or (
         wanted.fit is not None and is_complete(folders.fitted, FIT, len(wanted.fit.rows))
     )
-    if done and fitted and is_complete(folders.edited, "audit", len(question.rows)):
-        return Reading(folders.reading)
+    if known is not None and edited is not None and fitted and is_complete(edited, "audit", len(question.rows)):
+        return known, edited
     check_unchanged(question)
     tell(0.0, f"Loading {wanted.chosen.name}")
     model = setup.load(path) if setup.load else load_checkpoint(path, device=setup.device, dtype=setup.dtype)
@@ -176,29 +184,28 @@ def _measure(wanted: Wanted, setup: Setup, folders: _Folders, tell: Progress, ca
     with setup.turn() as give_way:
 
         def between() -> bool:
+            # It may take hours, and no other run is to tidy away what it goes on from or reads in the end.
+            mark_used(folders.used if edited is None else (*folders.used, edited))
             if not cancelled():
                 give_way()
             return cancelled()
 
-        reading = (
-            Reading(folders.reading)
-            if done
-            else read_question(
-                model, question, folders.reading, path, tell=part_of(tell, 0.0, _READ), cancelled=between
-            )
+        reading = known or read_question(
+            model, question, folders.reading, path, tell=part_of(tell, 0.0, _READ), cancelled=between
         )
+        edited = _open_edited(wanted, setup, reading)
         try:
             if wanted.fit is not None and folders.fitted is not None:
                 progress = part_of(tell, _READ, _FITTED - _READ)
                 measure_fit(model, wanted.fit, folders.fitted, tell=progress, cancelled=between)
             progress = part_of(tell, _FITTED, _EDITED - _FITTED)
-            measure(model, _asked(wanted, reading), folders.edited, tell=progress, cancelled=between)
+            measure(model, _asked(wanted, reading), edited, tell=progress, cancelled=between)
         except OSError as error:
             raise BadInput(
-                f"The audit cannot be written to {folders.edited.parent} ({error.strerror or error}); free some space, or name "
+                f"The audit cannot be written to {edited.parent} ({error.strerror or error}); free some space, or name "
                 "another folder with --keep."
             ) from error
-    return reading
+    return reading, edited
 
 
 def _check(model: Embedder) -> None:
@@ -223,11 +230,11 @@ def _asked(wanted: Wanted, reading: Reading) -> Asked:
     )
 
 
-def _figures(wanted: Wanted, reading: Reading, folders: _Folders, begin: float) -> Audit:
+def _figures(wanted: Wanted, reading: Reading, fitted: Path | None, edited: Path, begin: float) -> Audit:
     question, seed, info = wanted.question, wanted.seed, reading.info
     planned = plan(info.n_think, info.n_layers)
-    measured = gather(folders.edited, len(question.rows))
-    fit = None if wanted.fit is None or folders.fitted is None else gather_fit(folders.fitted, wanted.fit)
+    measured = gather(edited, len(question.rows))
+    fit = None if wanted.fit is None or fitted is None else gather_fit(fitted, wanted.fit)
     n_candidates = len(question.documents) - len(reading.refused_documents)
     edits = edit_figures(measured, planned, seed)
     measures = whole_figures(measured, planned, n_candidates, seed)
@@ -268,6 +275,7 @@ def _figures(wanted: Wanted, reading: Reading, folders: _Folders, begin: float) 
         command=_command(wanted),
         seconds=round(time.perf_counter() - begin, 3),
         thresholds=thresholds_json(),
+        is_whole=not reading.about.n_passing,
     )
 
 

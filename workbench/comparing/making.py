@@ -78,8 +78,14 @@ class Compared:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it would come out the same again: nothing is refused or missing that may go well another time."""
-        return not self.comparison.refused and all(reading.is_whole for reading in self.readings)
+        """Whether it would come out the same again: nothing is missing that may go well another time.
+
+        A checkpoint that could not be read at all may be the next time; that two cannot be set beside each other lasts.
+        """
+        read = {one.name for one in self.chosen}
+        return all(one.what in read for one in self.comparison.refused) and all(
+            reading.is_whole for reading in self.readings
+        )
 
 
 def choose(names: Sequence[str]) -> tuple[Chosen, ...]:

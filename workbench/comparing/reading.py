@@ -1,7 +1,7 @@
 """What one checkpoint made of a question, on the disk: small things as JSON, arrays as safetensors, read when asked for."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -64,12 +64,16 @@ class About:
     """Rows of a part."""
     n_passing: int = 0
     """Rows and candidates whose error may pass."""
+    anew: Mapping[str, str] = field(default_factory=dict)
+    """By the name of a part that was read anew: the name of the part that took its place. What lies there is never written
+    over, so that whoever opened the reading before reads on in what belongs together."""
 
 
 @final
 class Reading:
     """A complete reading in a folder. Arrays are loaded anew each time, so that holding readings costs little.
 
+    It stays as it was when it was opened, though rows that it lacks may be read anew meanwhile.
     Whatever reads from the folder raises BadInput when somebody has cleared it meanwhile.
     """
 
@@ -84,7 +88,7 @@ class Reading:
             return False
         counts = {"rows": self.about.n_rows, "documents": self.about.n_documents}
         return all(
-            (self.folder / f"{part_name(kind, number)}.{ending}").is_file()
+            self._path(kind, number, ending).is_file()
             for kind, n in counts.items()
             for number in range(-(-n // self.about.size))
             for ending in ("json", "safetensors")
@@ -125,7 +129,7 @@ class Reading:
         """States of one row's think tokens after each layer. The row must be one that it could read."""
         number, place = divmod(row, self.about.size)
         at = sum(not one.error for one in self.rows[row - place : row])
-        with _reader(self.folder / f"{part_name('rows', number)}.safetensors") as file:
+        with _reader(self._path("rows", number, "safetensors")) as file:
             return file.get_slice("latents")[at]
 
     def states_by_part(self, layer: int) -> Iterator[tuple[list[int], Float[np.ndarray, "rows think width"]]]:
@@ -138,7 +142,7 @@ class Reading:
     def attention(self, row: int) -> Float[np.ndarray, "rows cells"]:
         """Share of attention of the think rows and the embed row on each cell of the images, mean over layers and heads."""
         part, place = divmod(row, self.about.size)
-        with _reader(self.folder / f"{part_name('rows', part)}.safetensors") as file:
+        with _reader(self._path("rows", part, "safetensors")) as file:
             return file.get_tensor(f"attention.{place}")
 
     def _stack(self, kind: str) -> np.ndarray:
@@ -152,13 +156,17 @@ class Reading:
 
     def _open(self, kind: str) -> Iterator[tuple[int, Part, Any]]:
         for number, part in self._parts(kind):
-            with _reader(self.folder / f"{part_name(kind, number)}.safetensors") as file:
+            with _reader(self._path(kind, number, "safetensors")) as file:
                 yield number * self.about.size, part, file
 
     def _parts(self, kind: str) -> Iterator[tuple[int, Part]]:
         n = self.about.n_rows if kind == "rows" else self.about.n_documents
         for number in range(-(-n // self.about.size)):
-            yield number, loads(Part, _text(self.folder / f"{part_name(kind, number)}.json"))
+            yield number, loads(Part, _text(self._path(kind, number, "json")))
+
+    def _path(self, kind: str, number: int, ending: str) -> Path:
+        name = part_name(kind, number)
+        return self.folder / f"{self.about.anew.get(name, name)}.{ending}"
 
 
 def part_name(kind: str, number: int) -> str:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from workbench.comparing.question import AskedRow, Question
 from workbench.comparing.reading import Reading, ReadRow
-from workbench.comparing.spelling import Cuts, cuts_of, is_cut_alike
+from workbench.comparing.spelling import Cuts, common_words, cuts_of, is_cut_alike
 from workbench.comparison import Difference, Estimate, Metric, Writes
 from workbench.data.reader import find_reader
 from workbench.data.readers.shapes import sample_at
@@ -125,10 +125,13 @@ def untold(first: Scores, second: Scores) -> dict[str, str]:
             found["token_log_probability"] = (
                 "One writes its reasoning and the other the words of the document to be found, so the tokens are of unlike texts."
             )
+        elif not common_words(first.cuts, second.cuts):
+            found["token_log_probability"] = (
+                "They wrote no word in common, so nothing shows whether a token is the same piece of text under both."
+            )
         elif not is_cut_alike(first.cuts, second.cuts):
             found["token_log_probability"] = (
-                "They cut the words that both wrote into other tokens, or wrote no word in common, so a token is not the same "
-                "piece of text under both."
+                "They cut the words that both wrote into other tokens, so a token is not the same piece of text under both."
             )
     return found
 

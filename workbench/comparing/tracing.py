@@ -1,5 +1,6 @@
 """A model reads the question, part by part onto the disk; what is there already is not made again."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,6 +68,7 @@ def read_question(
         n_documents=len(question.documents),
         size=SIZE,
         n_passing=tracer.n_passing,
+        anew=tracer.anew,
     )
     with _written(folder):
         # Last: a folder with it is a complete reading.
@@ -107,6 +109,8 @@ class _Tracer:
         self._decoder = model if isinstance(model, DecodesThoughts) and model.info.contexts else None
         self.n_passing = 0
         """Rows and candidates whose error may pass."""
+        self.anew: dict[str, str] = {}
+        """As `About.anew`."""
 
     def read_rows(self, queries: Sequence[Sample | str]) -> None:
         message = f"Reading samples with {self._model.info.name}"
@@ -142,15 +146,26 @@ class _Tracer:
         for number, begin in enumerate(range(0, len(items), SIZE)):
             part = items[begin : begin + SIZE]
             self._steps.check(message)
-            if not self._is_done(part_name(kind, number)):
+            name = part_name(kind, number)
+            done = [one for one, rows in self._held(name).items() if not any(row.passing for row in rows)]
+            if done:
+                self._take(name, done[0])
+            else:
                 yield number, part
             self._steps.done(len(part))
 
-    def _is_done(self, name: str) -> bool:
-        if not all((self._folder / f"{name}.{ending}").is_file() for ending in ("json", "safetensors")):
-            return False
-        rows = loads(Part, (self._folder / f"{name}.json").read_text(encoding="utf-8")).rows
-        return not any(row.passing for row in rows)
+    def _held(self, name: str) -> dict[str, tuple[ReadRow, ...]]:
+        """What is complete of a part, as it was read at first and anew."""
+        names = [name, *sorted(path.stem for path in self._folder.glob(f"{name}-*.json"))]
+        return {
+            one: loads(Part, (self._folder / f"{one}.json").read_text(encoding="utf-8")).rows
+            for one in names
+            if all((self._folder / f"{one}.{ending}").is_file() for ending in ("json", "safetensors"))
+        }
+
+    def _take(self, name: str, held: str) -> None:
+        if held != name:
+            self.anew[name] = held
 
     def _batches(self, part: Sequence[Sample | str], rows: list[ReadRow]) -> Iterator[list[int]]:
         """Places of samples of like length that, padded to the longest, fit into the room; at least one."""
@@ -208,10 +223,19 @@ class _Tracer:
         from safetensors.numpy import save
 
         self.n_passing += sum(row.passing for row in rows)
-        name, content = part_name(kind, number), save(arrays)
+        name, content, text = part_name(kind, number), save(arrays), dumps(Part(rows=tuple(rows)))
+        held = self._held(name)
+        failed = [row.error for row in rows]
+        same = [one for one, before in held.items() if [row.error for row in before] == failed]
+        if same:
+            # Nothing came of reading it anew; so a file that has gone for good does not fill the disk.
+            self._take(name, same[0])
+            return
+        at = name if name not in held else f"{name}-{hashlib.sha256(content + text.encode()).hexdigest()[:16]}"
         with _written(self._folder):
-            write_bytes_atomic(self._folder / f"{name}.safetensors", content)
-            write_text_atomic(self._folder / f"{name}.json", dumps(Part(rows=tuple(rows))))
+            write_bytes_atomic(self._folder / f"{at}.safetensors", content)
+            write_text_atomic(self._folder / f"{at}.json", text)
+        self._take(name, at)
 
 
 @contextmanager

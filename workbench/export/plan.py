@@ -41,6 +41,8 @@ class Plan:
     """`Provenance.checkpoint_sha256` when the export was begun."""
     tells: Tells | None = None
     """None where only the loaded model could say."""
+    text: str = "decoded thought"
+    """What the text is called, as `telling.name_of_text` has it."""
     folder: Path
     """Where parts and manifest are written; all workers reach it."""
     arrays: str = ARRAYS

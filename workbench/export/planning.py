@@ -10,9 +10,10 @@ from workbench.data.reader import find_reader
 from workbench.data.sifting import OnError
 from workbench.errors import BadInput, UnknownName
 from workbench.export.place import Place
-from workbench.export.plan import EXTRAS, Plan, Tells
+from workbench.export.plan import EXTRAS, Plan
 from workbench.models.checkpoint import choose_device, find_format
 from workbench.models.reading import check_folder, checkpoint_hash
+from workbench.telling import name_of_text
 from workbench.types import Context
 
 _LEAST = {"n": 1, "max_tokens": 1, "top": 1, "part_rows": 1, "batch": 1, "threads": 1, "ahead": 0}
@@ -86,16 +87,17 @@ def _find_model(checkpoint: str, device: str | None, dtype: str | None) -> dict[
     folder = resolve_checkpoint(checkpoint).absolute()
     check_folder(folder)
     _, precision = choose_device(device, dtype)
-    found = {"checkpoint": folder, "checkpoint_sha256": checkpoint_hash(folder), "tells": _tells(folder)}
+    found = {"checkpoint": folder, "checkpoint_sha256": checkpoint_hash(folder), **_find_text(folder)}
     return {**found, "device": device, "dtype": str(precision).removeprefix("torch.")}
 
 
-def _tells(folder: Path) -> Tells | None:
+def _find_text(folder: Path) -> dict[str, Any]:
+    """What the checkpoint writes, as far as its files say it."""
     known = find_format(folder)
     layout = None if known is None else known.layout(folder)
     if layout is None:
-        return None
-    return layout.tells if layout.contexts else "nothing"
+        return {}
+    return {"tells": layout.tells if layout.contexts else "nothing", "text": name_of_text(layout)}
 
 
 def _check_numbers(numbers: Mapping[str, int | None]) -> None:

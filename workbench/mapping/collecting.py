@@ -98,7 +98,7 @@ def collect_points(
     layer, per_sample = _what(model, of, layer)
     source = _open(data, split, n, limit=limit, per_sample=per_sample, seed=seed)
     total = len(source.drawn.places)
-    gatherer = Gatherer(of, layer, total, tells=model.info.tells)
+    gatherer = Gatherer(of, layer, total, tells=model.info.tells, ids_tell=source.reader.name == "shapes")
     maker = Maker(_plan(data, split, source.info, of, model), model)
     pictured = set(np.random.default_rng(seed).permutation(total)[:THUMBNAILS].tolist()) if thumbnails else set()
     rows, done = source.rows(), 0

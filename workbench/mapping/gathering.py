@@ -54,12 +54,15 @@ class Gatherer:
         of: what a point is.
         layer: decoder layer, from 0 or from the end; None: the last.
         rows: how many records will come at most, so that memory is taken once.
-        tells: what decoded thoughts are trained to say, as in `EmbedderInfo`; by it they are called right.
+        tells: what decoded thoughts are trained to say, as in `EmbedderInfo`; by it they are called right. None where it is
+            not known, so that none is called anything.
+        ids_tell: whether ids of targets hold their words, as those of Shapes do.
     """
 
-    def __init__(self, of: Of, layer: int | None, rows: int, *, tells: str = "reasoning") -> None:
+    def __init__(self, of: Of, layer: int | None, rows: int, *, tells: str | None, ids_tell: bool = False) -> None:
         self._of: Of = of
         self._tells = tells
+        self._ids_tell = ids_tell
         self._asked = layer
         self._layer: int | None = None
         self._rows = rows
@@ -182,8 +185,9 @@ class Gatherer:
         told.labels.append(expected.get("target_id") or "")
         right = None
         if thought is not None and self._tells == "target":
-            right = tells_target(thought["text"], target or named_target(expected.get("target_id") or ""))
-        elif thought is not None and answer:
+            named = named_target(expected.get("target_id") or "") if self._ids_tell else ""
+            right = tells_target(thought["text"], target or named)
+        elif thought is not None and self._tells is not None and answer:
             right = is_right(thought["text"], answer)
         told.correct.append(None if right is None else "right" if right else "wrong")
         mean = None if thought is None else thought["mean_log_probability"]
@@ -206,7 +210,7 @@ def tells_target(thought: str, target: str) -> bool | None:
 
 
 def named_target(target_id: str) -> str:
-    """The words of a target whose id holds them, as those of Shapes do: a text, or the caption of an image."""
+    """The words in the id of a target of Shapes: a text, or the caption of an image. Ids of other data may only look like it."""
     kind, _, words = target_id.partition(":")
     return words if kind in ("text", "image") else ""
 

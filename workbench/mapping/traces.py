@@ -87,8 +87,9 @@ def read_points(
     export = _open_export(path)
     found, per_sample = _count(export, of, n)
     drawn = draw(found, limit=limit, per_sample=per_sample, seed=seed)
-    # Manifests of before this key are of checkpoints that tell their reasoning.
-    gatherer = Gatherer(of, layer, len(drawn.places), tells=export.manifest.get("tells") or "reasoning")
+    gatherer = Gatherer(
+        of, layer, len(drawn.places), tells=export.manifest.get("tells"), ids_tell=_is_shapes(export.manifest)
+    )
     wanted = set(drawn.places.tolist())
     arrays = _Arrays()
     for place, (file, one) in enumerate(islice(export.records(), found)):
@@ -153,6 +154,11 @@ def _open_export(path: Path) -> _Export:
     return _Export(files=files, manifest=held)
 
 
+def _is_shapes(manifest: dict[str, Any]) -> bool:
+    """Whether the rows are of Shapes' own reader, as far as the manifest says; a path in it begins with a dot or a slash."""
+    return str(manifest["data"].get("source") or "").partition(":")[0] == "shapes"
+
+
 def _is_manifest(path: Path) -> bool:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
@@ -180,7 +186,7 @@ def _read_saved(folder: Path, *, of: Of, n: int | None, layer: int | None, limit
         raise BadInput(f"'{folder}' holds no traces, so there is nothing to map.")
     per_sample = max(1, traces[0].n_think) if of == "thoughts" else 1
     drawn = draw(len(traces), limit=limit, per_sample=per_sample, seed=seed)
-    gatherer = Gatherer(of, layer, len(drawn.places))
+    gatherer = Gatherer(of, layer, len(drawn.places), tells=None)
     for place in drawn.places.tolist():
         gatherer.add_trace(traces[place])
     points = gatherer.points(

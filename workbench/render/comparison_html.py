@@ -201,7 +201,7 @@ def _thoughts(comparison: Comparison, view: SampleView, names: tuple[str, str]) 
             said = f'<p class="cp-text">{escape(text) or "(no words)"}</p>'
         what = "" if text is None else f" <small>writes {escape(parts.WRITES[kind])}</small>"
         columns.append(f'<div><p class="cp-side">{escape(name)}{what}</p>{said}</div>')
-    return f'<h4>Decoded thoughts</h4><div class="cp-two">{"".join(columns)}</div>'
+    return f'<h4>What they wrote</h4><div class="cp-two">{"".join(columns)}</div>'
 
 
 def _standings(standings: Sequence[Standing], names: tuple[str, str]) -> str:

@@ -25,3 +25,8 @@ class AuditShelf(Shelf[AuditOrder, Audit]):
     max_jobs = 4
     busy = "Too many audits are being made at the moment; try again in a minute."
     gone = "This audit is no longer in memory; press 'Audit' again, which takes little time now."
+
+    @staticmethod
+    def is_whole(made: Audit) -> bool:
+        """A file that could not be read may be there again."""
+        return made.is_whole

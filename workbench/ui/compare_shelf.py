@@ -25,3 +25,8 @@ class CompareShelf(Shelf[CompareOrder, Compared]):
     max_jobs = 8
     busy = "Too many comparisons are being made at the moment; try again in a minute."
     gone = "This comparison is no longer in memory; press 'Compare' again, which takes little time now."
+
+    @staticmethod
+    def is_whole(made: Compared) -> bool:
+        """What failed may go well another time, and what was cleared from the disk is read anew."""
+        return made.is_whole

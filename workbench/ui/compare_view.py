@@ -41,7 +41,7 @@ def fetch_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
         f"{comparison.source.n_candidates:,} candidates",
         "names": [side.name for side in comparison.sides],
         "grouped_by": comparison.grouped_by,
-        "pairs": [_pair(compared, pair) for pair in comparison.pairs],
+        "pairs": [_pair(desk, compared, pair) for pair in comparison.pairs],
         "methods": [[name, method.title] for name, method in methods().items()],
         "method": DEFAULT_METHOD,
     }
@@ -91,11 +91,14 @@ def save_comparison(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": "comparison.json", "type": "application/json", "text": text}
 
 
-def _pair(compared: Compared, pair: PairComparison) -> dict[str, Any]:
+def _pair(desk: Desk, compared: Compared, pair: PairComparison) -> dict[str, Any]:
     comparison = compared.comparison
     names = comparison.sides[pair.reference].name, comparison.sides[pair.other].name
+    path = compared.chosen[pair.other].path
     return {
         "names": names,
+        # The name that the page offers is the one that addresses hold; a checkpoint's own may be another.
+        "offered": next((name for name, folder in desk.checkpoints.items() if folder == path), names[1]),
         "refused": parts.refused_html(pair),
         "quality": parts.quality_html(comparison, pair),
         "groups": parts.groups_html(comparison, pair),

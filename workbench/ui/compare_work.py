@@ -132,8 +132,6 @@ def _make(desk: Desk, order: CompareOrder, progress: Progress, cancelled: Callab
     chosen = choose([desk.path_of(name) for name in order.checkpoints])
     question = pose(desk.data_of(order.data), split=order.split, n=order.n)
     key = _key(setup, question, [(one.sha256, str(one.path)) for one in chosen])
-    # What failed may go well this time, and what was cleared from the disk is read anew.
-    desk.comparisons.renew(key, lambda known: known.is_whole)
     desk.comparisons.make(
         key,
         lambda: make_comparison(chosen, question, setup, tell=progress, cancelled=cancelled),

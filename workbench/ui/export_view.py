@@ -41,7 +41,7 @@ def describe_export(export: Export) -> dict[str, Any]:
         "error": export.error,
         "problems": [{"row": one.row, "reason": _cut(one.reason)} for one in problems[:TOLD_PROBLEMS]],
         "preview": list(export.preview),
-        "text": "decoded target" if export.plan and export.plan.tells == "target" else "decoded thought",
+        "text": export.plan.text if export.plan else "",
         "files": _offered(export),
     }
 

@@ -37,22 +37,24 @@ class Shelf(abc.ABC, Generic[Order, Made]):
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Order, str]] = {}
 
+    @staticmethod
+    @abc.abstractmethod
+    def is_whole(made: Made) -> bool:
+        """Whether a result would come out the same again; one that would not is made anew when it is asked for again."""
+
     def make(self, key: str, make: Callable[[], Made], waiting: Callable[[], None]) -> Made:
         """The result of a key, made unless it is known; who asks for one that is being made waits for it.
 
+        One that is made anew stays there for others until the new one is made, and when that fails or is cancelled.
         `waiting` raises Cancelled when its caller waits no more.
         """
         while True:
+            found = self._made.peek(key)
+            stale = None if found is None or self.is_whole(found) else found
             try:
-                return self._made.get(key, make, waiting=waiting)
+                return self._made.get(key, make, stale=stale, waiting=waiting)
             except Cancelled:
                 waiting()  # It was somebody else who left, unless this raises.
-
-    def renew(self, key: str, is_good: Callable[[Made], bool]) -> None:
-        """Forget a result that is not good any more, so that it is made anew."""
-        found = self._made.peek(key)
-        if found is not None and not is_good(found):
-            self._made.forget(key)
 
     def get(self, key: object) -> Made:
         """A result that was made. Raises BadInput when it is there no longer."""

@@ -21,7 +21,7 @@ function thoughtsPart(view, names) {
     const what = text === null ? null : make("small", {}, ` writes ${view.writes[side]}`);
     return make("div", {}, make("p", { class: "cp-side" }, names[side], what), make("p", { class: "cp-text", "data-testid": `thought-${side}` }, body));
   };
-  return make("div", {}, make("h4", {}, "Decoded thoughts"), make("div", { class: "cp-two" }, column(0), column(1)));
+  return make("div", {}, make("h4", {}, "What they wrote"), make("div", { class: "cp-two" }, column(0), column(1)));
 }
 
 function standingsPart(view, names) {

@@ -20,7 +20,7 @@ function writeAddress() {
   if (theme) address.set("__theme", theme);
   for (const name of now.asked.compare) address.append("compare", name);
   for (const name of ["data", "split", "n"]) address.set(name, now.asked[name]);
-  if (now.pair) address.set("pair", String(now.pair + 1));
+  if (now.asked.compare.length > 2) address.set("pair", now.view.pairs[now.pair].offered);
   if (now.sample) address.set("sample", now.sample);
   if (now.sample && now.k !== null) address.set("k", String(now.k + 1));
   if (now.sample && now.method) address.set("maps", now.method);
@@ -35,7 +35,7 @@ function readAddress() {
   const number = (name) => Math.max(0, (Number.parseInt(address.get(name) ?? "1", 10) || 1) - 1);
   const asked = { compare: address.getAll("compare").slice(0, 16) };
   for (const name of ["data", "split", "n"]) asked[name] = address.get(name) ?? { data: "Shapes", split: "test", n: "100" }[name];
-  return { asked, pair: number("pair"), sample: address.get("sample"), k: address.has("k") ? number("k") : null, method: address.get("maps"), slide: readSlide(address.get("slide")), order: readOrder(address.get("sort")) };
+  return { asked, pair: address.get("pair"), sample: address.get("sample"), k: address.has("k") ? number("k") : null, method: address.get("maps"), slide: readSlide(address.get("slide")), order: readOrder(address.get("sort")) };
 }
 
 /** Where the slider stands, 0 to 100; the middle for anything else. */
@@ -49,6 +49,22 @@ function readOrder(text) {
   return COLUMNS.some(([name]) => name === by) ? { by, way: minus ? -1 : 1 } : null;
 }
 
+/** The number of the pair that an address names by its second checkpoint, or, as older ones, by its place; -1 where it is not there. */
+function findPair(view, { asked, pair }) {
+  if (pair === null) return 0;
+  const named = (name) => view.pairs.findIndex((one) => one.offered === name);
+  return named(pair) < 0 && /^\d+$/.test(pair) ? named(asked.compare[Number(pair)]) : named(pair);
+}
+
+/** Why what an address names is not shown; empty where it is. The server knows why a sample is not in the list. */
+async function tellMissing(key, view, { pair, sample }, number) {
+  const why = [];
+  if (number < 0) why.push(`The checkpoint '${pair.slice(0, 100)}' of this address is not among those that were compared.`);
+  const at = Math.max(number, 0);
+  if (sample && !view.pairs[at].changes.some((one) => one.id === sample)) why.push((await ask("fetch_sample", { comparison: key, pair: at, sample })).error);
+  return why.filter(Boolean).join(" ");
+}
+
 /** Whether what was compared is what the address asked for: meanwhile somebody may have asked for something else. */
 function isWanted(asked) {
   const told = (one) => JSON.stringify([one.compare, one.data, one.split, Number(one.n)]);
@@ -60,10 +76,12 @@ async function load(asked, key) {
   if (view.error) return following.tell(view.error);
   const found = isWanted(asked) ? wanted : null;
   wanted = null;
-  const pair = Math.min(found?.pair || 0, view.pairs.length - 1);
-  Object.assign(now, { asked, key, view, sample: found?.sample || null, k: found?.k ?? null });
-  if (found) Object.assign(now, { slide: found.slide, order: found.order, method: view.methods.some(([name]) => name === found.method) ? found.method : null });
-  await showPair(pair, now.sample, now.k);
+  const number = found ? findPair(view, found) : 0;
+  const method = view.methods.some(([name]) => name === found?.method) ? found.method : null;
+  Object.assign(now, { asked, key, view, sample: found?.sample || null, k: found?.k ?? null, slide: found?.slide ?? MIDDLE, order: found?.order ?? null, method });
+  await showPair(Math.max(number, 0), now.sample, now.k);
+  const missing = found ? await tellMissing(key, view, found, number) : "";
+  if (missing && now.key === key) following.tell(missing);
   root.dataset.ready = key;
 }
 
@@ -94,7 +112,6 @@ async function showPair(number, sample = null, k = null) {
   );
   const first = now.list.body.firstElementChild?.dataset.id;
   const asked = sample && pair.changes.some((one) => one.id === sample) ? sample : null;
-  if (sample && !asked) following.tell(`There is no sample '${sample.slice(0, 100)}' among those that were compared.`);
   await openSample(asked || first, asked ? k : null, place, false);
 }
 
