@@ -64,8 +64,8 @@ class BackboneObjective(Objective):
         self.features = self._own
         self.n_layers = len(backbone.family.layers(backbone.model))
         self.length = self._plan.ids.shape[1]
-        words = [one for one in self.targets if isinstance(one, WordTarget)]
-        self._positions = self.length + wording.further(self._plan, words)
+        self._words = [one for one in self.targets if isinstance(one, WordTarget)]
+        self._positions = self.length + wording.further(self._plan, self._words)
         self._per_cell = len(self.features) // len(self._columns)
         with torch.no_grad():
             self._base = backbone.family.token_embedding(backbone.model)(self._plan.ids)
@@ -197,8 +197,7 @@ class BackboneObjective(Objective):
     def _read(self, hidden: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch targets"]:
         backbone, plan = self._backbone, self._plan
         embedding = backbone.pool(hidden[:, plan.packed.embed])
-        words = [target for target in self.targets if isinstance(target, WordTarget)]
-        spoken = iter(self._wording.values(hidden, plan, words))
+        spoken = iter(self._wording.values(hidden, plan, self._words))
         values = []
         for target in self.targets:
             match target:

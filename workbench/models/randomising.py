@@ -16,6 +16,8 @@ from workbench.errors import UnknownName
 from workbench.models.backbone import Backbone
 
 Module = TypeVar("Module", bound=torch.nn.Module)
+_BESIDE = 999_983
+"""The stream of what is no part of the backbone; its parts are counted from 0."""
 _HEAD, _WORDS, _VISION = "head", "word embeddings", "vision tower"
 
 
@@ -44,12 +46,12 @@ def draw_anew(backbone: Backbone, parts: Sequence[str], seed: int) -> Backbone:
 
 def draw_module_anew(module: Module, seed: int) -> Module:
     """A copy of something beside the backbone, a latent decoder, with all of its weights drawn likewise."""
-    return _copy(module, _redrawn(list(module.parameters()), seed, -1))
+    return _copy(module, _redrawn(list(module.parameters()), seed, _BESIDE))
 
 
 def _redrawn(weights: Sequence[torch.nn.Parameter], seed: int, number: int) -> dict[int, torch.nn.Parameter]:
     # One stream for each part, so that a part is the same whatever is drawn beside it.
-    stream = torch.Generator().manual_seed(seed * 1_000_003 + number if number >= 0 else seed * 1_000_003 + 999_983)
+    stream = torch.Generator().manual_seed(seed * 1_000_003 + number)
     return {id(one): _redraw(one, stream) for one in weights}
 
 
