@@ -85,3 +85,41 @@ def test_a_row_leaves_with_what_it_holds() -> None:
     for layer in range(LAYERS):
         assert torch.equal(left.keys[layer], torch.cat([batch[2].keys[layer], new[2]], dim=1))
         assert torch.equal(left.values[layer], torch.cat([batch[2].values[layer], -new[2]], dim=1))
+
+
+@pytest.mark.parametrize("lengths", [[3, 3], [3, 1]])
+def test_columns_that_are_begun_on_the_device_hold_what_others_do(lengths: list[int]) -> None:
+    batch = [continuation(length, seed) for seed, length in enumerate(lengths)]
+    fixed, plain = Columns(batch, room=9), Columns(batch)
+    for _ in range(2):
+        place = torch.tensor([3])
+        for step in range(6):
+            new = torch.full((2, HEADS, 1, WIDTH), float(step + 1))
+            seen, expected = fixed.begin_at(place), plain.begin()
+            assert seen.shape == (2, 1, 1, 12)
+            row = torch.ones(2, plain.filled, dtype=torch.bool) if expected is None else expected[:, 0, 0]
+            assert torch.equal(seen[:, 0, 0, : plain.filled], row)
+            assert not seen[:, 0, 0, plain.filled :].any()
+            for layer in range(LAYERS):
+                for told, wanted in zip(fixed.update(new, -new, layer), plain.update(new, -new, layer), strict=True):
+                    assert torch.equal(told[:, :, : plain.filled], wanted)
+            place += 1
+        fixed.filled = plain.filled
+        # Beginning in the usual way goes on behind what was put there.
+        after = torch.randn(2, HEADS, 2, WIDTH)
+        fixed.begin(2)
+        keys, _ = fixed.update(after, after, 0)
+        assert torch.equal(keys[:, :, -2:], after)
+        assert keys.shape[2] == plain.filled + 2
+        fixed.refill(batch)
+        plain = Columns(batch)
+
+
+def test_columns_are_refilled_with_rows_of_their_own_lengths_alone() -> None:
+    columns = Columns([continuation(3, 0), continuation(2, 1)])
+    for other in ([continuation(3, 0)], [continuation(2, 0), continuation(3, 1)]):
+        with pytest.raises(ValueError, match="are given rows of"):
+            columns.refill(other)
+    columns.keep([1])
+    with pytest.raises(ValueError, match="are given rows of"):
+        columns.refill([continuation(3, 0), continuation(2, 1)])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.render.speed import speed_json, speed_sentences
-from workbench.timing.claims import CHEAP, FASTER, FLAT, judge
-from workbench.timing.embedding import EmbedTimes, Timing
+from workbench.render.speed import speed_json, speed_sentences, speed_svg
+from workbench.timing.claims import CHEAP, FASTER, FLAT, STILL_FASTER, judge
+from workbench.timing.embedding import RECORDED, EmbedTimes, Timing
 from workbench.timing.machine import processor_name
 
 
@@ -74,6 +74,31 @@ def test_sixty_times_is_judged_on_a_gpu_alone() -> None:
     assert verdicts(made(*slow, kind="cuda"))[FASTER][0] is False
     short = (NONE, ("tte-flash", 1.0, 8, 0), ("explicit-cot", 61.0, 0, 128))
     assert verdicts(made(*short, kind="cuda"))[FASTER] == (None, "400 written tokens and K = 8 were not both timed")
+
+
+def test_sixty_times_is_judged_again_where_passes_were_recorded() -> None:
+    timings = (NONE, ("tte-flash", 1.0, 8, 0), ("explicit-cot", 161.0, 0, 400), (RECORDED, 41.0, 0, 400))
+    found = judge(made(*timings, kind="cuda"))
+    assert [(verdict.claim, verdict.met) for verdict in found[2:]] == [(FASTER, True), (STILL_FASTER, False)]
+    assert found[-1].figure == "41 (41 to 41) times"
+
+
+def test_what_a_written_token_takes_is_told_of_each_way_to_write() -> None:
+    recorded = ((RECORDED, 2.0, 0, 100), (RECORDED, 5.0, 0, 400))
+    times = made(NONE, ("tte-flash", 1.0, 8, 0), ("tte-flash", 1.0, 16, 0), *WRITTEN, *recorded, kind="cuda")
+    said = "\n".join(speed_sentences(times))
+    assert "a further written token: 100 (100 to 100) ms per batch" in said
+    assert "a further written token, its pass recorded: 10 (10 to 10) ms per batch" in said
+    assert "explicit-cot (CUDA graph) at 400 written tokens over tte-flash at K = 8: 5 (5 to 5) times" in said
+    assert "a further written one 100" in verdicts_of(times, FLAT)
+    drawn = speed_svg(times, 1)
+    assert drawn.count("<circle") == 6
+    assert "explicit-cot (CUDA graph), by written tokens" in drawn
+    assert "CUDA graph" not in speed_svg(made(NONE, ("tte-flash", 1.0, 8, 0), *WRITTEN), 1)
+
+
+def verdicts_of(times: EmbedTimes, claim: str) -> str:
+    return next(verdict.figure for verdict in judge(times) if verdict.claim == claim)
 
 
 def test_each_claim_is_one_sentence_and_each_batch_a_verdict() -> None:

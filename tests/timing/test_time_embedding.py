@@ -20,7 +20,7 @@ from workbench.models.spelling_out import write_and_embed
 from workbench.render.marked import read_page
 from workbench.render.speed import speed_block, speed_cells, speed_json, speed_sentences, speed_svg
 from workbench.timing import backbones
-from workbench.timing.embedding import LATENT_TURNS, EmbedTimes, Timing, quartiles, ratios, time_embedding
+from workbench.timing.embedding import LATENT_TURNS, RECORDED, EmbedTimes, Timing, quartiles, ratios, time_embedding
 from workbench.timing.machine import processor_name
 from workbench.types import Sample
 
@@ -150,7 +150,7 @@ def test_it_times_on_a_gpu_in_bfloat16() -> None:
         dtype=torch.bfloat16,
         progress=lambda done, message: None,
     )
-    assert len(times.timings) == 4
+    assert [timing.recipe for timing in times.timings] == ["no-think", "tte-flash", "lame", "explicit-cot", RECORDED]
     assert (times.kind, times.device) == ("cuda", torch.cuda.get_device_name())
 
 

@@ -151,7 +151,7 @@ def _attend(
 ) -> tuple[Tensor, None]:
     if isinstance(attention_mask, Capture | AttentionTap):
         return attention_mask.attend(module, query, key, value, scaling), None
-    if suits_one_query(query, key):
+    if suits_one_query(query, key, attention_mask):
         return attend_one(query, key, value, attention_mask, scaling), None
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **options

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from workbench.models.continuation import Continuation
@@ -30,19 +30,37 @@ class Columns:
         self.rows = len(batch)
         self.filled = max(lengths)
         """Columns that every layer has, those of the padding included."""
+        self._lengths = lengths
         self._padded = min(lengths) < self.filled
+        self._place: Tensor | None = None
         self._keys = [self._laid(keys, room) for keys in zip(*(part.keys for part in batch), strict=True)]
         self._values = [self._laid(values, room) for values in zip(*(part.values for part in batch), strict=True)]
-        places = torch.arange(self._room, device=self._keys[0].device)
-        self._pads = torch.tensor([self.filled - length for length in lengths], device=places.device)
-        self._real = places[None, :] >= self._pads[:, None]
+        self._places = torch.arange(self._room, device=self._keys[0].device)
+        self._pads = torch.tensor([self.filled - length for length in lengths], device=self._places.device)
+        self._real = self._places[None, :] >= self._pads[:, None]
 
     def _laid(self, parts: Sequence[Tensor], room: int) -> Tensor:
         heads, _, width = parts[0].shape
         laid = parts[0].new_zeros(len(parts), heads, self.filled + room, width)
+        self._lay(laid, parts)
+        return laid
+
+    def _lay(self, laid: Tensor, parts: Sequence[Tensor]) -> None:
         for row, part in enumerate(parts):
             laid[row, :, self.filled - part.shape[1] : self.filled] = part
-        return laid
+
+    def refill(self, batch: Sequence[Continuation]) -> None:
+        """Begin anew in the same memory, with as many rows, each as long as the one that was there when these were made.
+
+        Raises ValueError for others.
+        """
+        lengths = [part.n_query + part.n_think for part in batch]
+        if lengths != self._lengths or self.rows != len(lengths):
+            raise ValueError(f"columns that were made for rows of {self._lengths} are given rows of {lengths}")
+        self.filled = max(lengths)
+        for layer in range(len(self._keys)):
+            self._lay(self._keys[layer], [part.keys[layer] for part in batch])
+            self._lay(self._values[layer], [part.values[layer] for part in batch])
 
     @property
     def _room(self) -> int:
@@ -55,17 +73,29 @@ class Columns:
             self._keys = [_wider(keys, more) for keys in self._keys]
             self._values = [_wider(values, more) for values in self._values]
             self._real = torch.cat([self._real, self._real.new_ones(len(self._real), more)], dim=1)
-        self._begun = self.filled
+            self._places = torch.arange(self._room, device=self._real.device)
+        self._begun, self._place = self.filled, None
         self.filled += n
         if n == 1:
             return self._real[: self.rows, None, None, : self.filled] if self._padded else None
-        places = torch.arange(self.filled, device=self._real.device)
+        places = self._places[: self.filled]
         earlier = places[None, :] <= places[self._begun :, None]
         return self._real[: self.rows, None, None, : self.filled] & earlier
+
+    def begin_at(self, place: Int[Tensor, "1"]) -> Bool[Tensor, "rows 1 1 room"]:
+        """As `begin` of one column, whose number lies on the device: for a pass that is recorded once and played again.
+
+        All of the room is seen through a mask, so that every shape stays as it is. `filled` is for the caller to keep, and
+        so is that there is room.
+        """
+        self._place = place
+        return (self._real[: self.rows] & (self._places <= place))[:, None, None, :]
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Put a layer's keys and values into the columns that were begun; returns those of all columns."""
         mine, theirs = self._keys[layer][: self.rows], self._values[layer][: self.rows]
+        if self._place is not None:
+            return mine.index_copy_(2, self._place, keys), theirs.index_copy_(2, self._place, values)
         mine[:, :, self._begun : self.filled] = keys
         theirs[:, :, self._begun : self.filled] = values
         return mine[:, :, : self.filled], theirs[:, :, : self.filled]

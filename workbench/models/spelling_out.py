@@ -52,7 +52,9 @@ def write_and_embed(
     embedding alone.
     """
     tail = 1 + len(backbone.ids.embed)
-    columns, position, state = _read(backbone, prefixes, (min_tokens or min(max_tokens, _USUAL)) + tail)
+    begun, position, state = read_queries(backbone, prefixes)
+    columns = Columns(begun, room=(min_tokens or min(max_tokens, _USUAL)) + tail)
+    del begun
     head, table = backbone.family.head(backbone.model), backbone.family.token_embedding(backbone.model)
     draw = torch.Generator(device="cpu").manual_seed(seed)
     rows = [_Row(ids=[], scores=[]) for _ in prefixes]
@@ -92,12 +94,12 @@ def write_and_embed(
         for row in rows:
             row.left = None
     written = [Written(ids=tuple(r.ids), log_probabilities=tuple(r.scores), ended=r.ended) for r in rows]
-    return written, _embed(backbone, columns, position)
+    return written, embed_behind(backbone, columns, position)
 
 
-def _read(
-    backbone: Backbone, prefixes: Sequence[Prefix], room: int
-) -> tuple[Columns, Int[Tensor, " batch"], Float[Tensor, "batch width"]]:
+def read_queries(
+    backbone: Backbone, prefixes: Sequence[Prefix]
+) -> tuple[list[Continuation], Int[Tensor, " batch"], Float[Tensor, "batch width"]]:
     """Keys and values of prefixes and start token, each row's next position, and the state that its first word is read from."""
     begun = [behind(prefix, torch.tensor([backbone.ids.start])) for prefix in prefixes]
     parts: list[Continuation] = []
@@ -121,7 +123,7 @@ def _read(
             for row, prefix in enumerate(together)
         ]
     position = torch.tensor([part.position for part in parts], device=backbone.device)
-    return Columns(parts, room=room), position, torch.cat(states)
+    return parts, position, torch.cat(states)
 
 
 def _goes_on(row: _Row, chosen: int, score: Sequence[float], end: int, max_tokens: int) -> bool:
@@ -134,7 +136,7 @@ def _goes_on(row: _Row, chosen: int, score: Sequence[float], end: int, max_token
     return True
 
 
-def _embed(backbone: Backbone, columns: Columns, position: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+def embed_behind(backbone: Backbone, columns: Columns, position: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
     """End token and embed tokens behind what every row holds."""
     ids = torch.tensor([backbone.ids.end, *backbone.ids.embed], device=backbone.device)
     table = backbone.family.token_embedding(backbone.model)

@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.render.svg import PALETTE
 from workbench.timing.claims import THINK, judge, token_costs
-from workbench.timing.embedding import EmbedTimes, quartiles, ratios
+from workbench.timing.embedding import RECORDED, EmbedTimes, Timing, quartiles, ratios
 
 HEAD = (
     "batch",
@@ -118,15 +118,15 @@ def _claims(times: EmbedTimes, batch: int) -> list[dict[str, Any]]:
         )
 
     latent = sorted((t for t in of if t.recipe == "tte-flash"), key=lambda t: (t.think != THINK, t.think))
-    written = sorted((t for t in of if t.recipe == "explicit-cot"), key=lambda t: t.written)
+    written, recorded = _written(of, "explicit-cot"), _written(of, RECORDED)
     if latent and none:
         chosen = latent[0]
         over = [ratio - 1 for ratio in ratios(chosen, none)]
         add(f"further time of tte-flash over no-think at K = {chosen.think}", [value * 100 for value in over], "%")
     if latent:
-        for timing in written:
+        for timing in (*written, *recorded):
             add(
-                f"explicit-cot at {timing.written} written tokens over tte-flash at K = {latent[0].think}",
+                f"{timing.recipe} at {timing.written} written tokens over tte-flash at K = {latent[0].think}",
                 ratios(timing, latent[0]),
                 "times",
             )
@@ -135,15 +135,22 @@ def _claims(times: EmbedTimes, batch: int) -> list[dict[str, Any]]:
         add("a further think token", token_costs(by_think), "ms per batch")
     if len(written) > 1:
         add("a further written token", token_costs(written), "ms per batch")
+    if len(recorded) > 1:
+        add("a further written token, its pass recorded", token_costs(recorded), "ms per batch")
     return claims
+
+
+def _written(timings: Sequence[Timing], recipe: str) -> list[Timing]:
+    return sorted((timing for timing in timings if timing.recipe == recipe), key=lambda timing: timing.written)
 
 
 def speed_svg(times: EmbedTimes, batch: int) -> str:
     """Milliseconds of a batch over tokens thought or written, both axes logarithmic, as a file of its own."""
-    latent = sorted((t for t in times.timings if t.batch == batch and t.recipe == "tte-flash"), key=lambda t: t.think)
-    written = sorted((t for t in times.timings if t.batch == batch and t.written), key=lambda t: t.written)
+    of = [timing for timing in times.timings if timing.batch == batch]
+    latent = sorted((t for t in of if t.recipe == "tte-flash"), key=lambda t: t.think)
+    written, recorded = _written(of, "explicit-cot"), _written(of, RECORDED)
     base = times.find(recipe="no-think", batch=batch)
-    shown = [t for t in (*latent, *written, base) if t is not None]
+    shown = [t for t in (*latent, *written, *recorded, base) if t is not None]
     low = math.floor(math.log10(min(t.quartiles[0] for t in shown) * 1e3))
     high = max(low + 1, math.ceil(math.log10(max(t.quartiles[1] for t in shown) * 1e3)))
     most = max((t.think or t.written for t in shown), default=1) or 1
@@ -160,8 +167,11 @@ def speed_svg(times: EmbedTimes, batch: int) -> str:
         (
             ("tte-flash, by think tokens", latent, [t.think for t in latent]),
             ("explicit-cot, by written tokens", written, [t.written for t in written]),
+            (f"{RECORDED}, by written tokens", recorded, [t.written for t in recorded]),
         )
     ):
+        if not found:
+            continue
         places = [(x(n), y(t.median), y(t.quartiles[0]), y(t.quartiles[1])) for n, t in zip(tokens, found, strict=True)]
         parts.append(_line(places, PALETTE[number]))
         parts.append(_label(name, PALETTE[number], number))
@@ -170,7 +180,7 @@ def speed_svg(times: EmbedTimes, batch: int) -> str:
         parts.append(
             f'<path d="M{_LEFT} {level:.1f}H{_WIDTH - _RIGHT}" stroke="{PALETTE[6]}" stroke-width="2" stroke-dasharray="5 4"/>'
         )
-        parts.append(_label("no-think", PALETTE[6], 2))
+        parts.append(_label("no-think", PALETTE[6], 3 if recorded else 2))
     title = f"milliseconds to embed a batch of {batch}, {times.size} size, {times.device}, {times.dtype}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
@@ -196,8 +206,6 @@ def _frame(low: int, high: int, octaves: int) -> str:
 
 
 def _line(places: Sequence[tuple[float, float, float, float]], colour: str) -> str:
-    if not places:
-        return ""
     path = "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py, _, _ in places)
     marks = "".join(
         f'<path d="M{px:.1f} {low:.1f}V{high:.1f}" stroke="{colour}"/><circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>'

@@ -58,8 +58,10 @@ def make_random(size: Size, *, most_think: int, device: torch.device, dtype: tor
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        # In its own precision from the start: 2B parameters in float32 may not fit beside those in bfloat16.
-        model, processor = small_backbone(shape, small_tokenizer(_TEXTS), vocabulary=rows)
+        # In its own precision from the start: 2B parameters in float32 may not fit beside those in bfloat16. And where it is
+        # to stay: drawing them takes a CPU several times as long as a GPU.
+        with device:
+            model, processor = small_backbone(shape, small_tokenizer(_TEXTS), vocabulary=rows)
     finally:
         torch.set_default_dtype(before)
     made: Any = give_layout(model, processor, tte_flash(max(1, most_think)))

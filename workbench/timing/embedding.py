@@ -22,9 +22,12 @@ from workbench.models.one_pass import OnePassEmbedder
 from workbench.models.spelling_out import write_and_embed
 from workbench.timing.backbones import Size, facts, make_random, queries, with_layout
 from workbench.timing.machine import processor_name
+from workbench.timing.recorded import RecordedWriter
 
 Progress = Callable[[float, str], None]
 """Takes the share that is done, and what is being done."""
+RECORDED = "explicit-cot (CUDA graph)"
+"""The written baseline with each token's pass recorded, where a GPU is."""
 LATENT_TURNS = 4
 """Passes without writing are timed this many times in each round where they are quick: small differences are asked of them."""
 
@@ -107,6 +110,7 @@ def time_embedding(
 ) -> EmbedTimes:
     """Time no-think, tte-flash and lame for each K, and explicit-cot for each length, at each batch size.
 
+    On a GPU explicit-cot is timed once more with its passes recorded (`timing/recorded.py`).
     `latent_turns`: how often passes without writing are timed in a round. Raises BadInput for numbers out of range and for a
     model that does not fit.
     """
@@ -177,6 +181,8 @@ def _ways(
         ways["explicit-cot", 0, length] = partial(
             write_and_embed, writer, prefixes, max_tokens=length, min_tokens=length, scored=False
         )
+        if writer.device.type == "cuda":
+            ways[RECORDED, 0, length] = RecordedWriter(writer, prefixes, tokens=length)
     return ways
 
 
