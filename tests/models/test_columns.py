@@ -91,10 +91,10 @@ def test_a_row_leaves_with_what_it_holds() -> None:
 def test_columns_that_are_begun_on_the_device_hold_what_others_do(lengths: list[int]) -> None:
     batch = [continuation(length, seed) for seed, length in enumerate(lengths)]
     fixed, plain = Columns(batch, room=9), Columns(batch)
-    for _ in range(2):
+    for turn in range(2):
         place = torch.tensor([3])
         for step in range(6):
-            new = torch.full((2, HEADS, 1, WIDTH), float(step + 1))
+            new = torch.full((2, HEADS, 1, WIDTH), float(10 * turn + step + 1))
             seen, expected = fixed.begin_at(place), plain.begin()
             assert seen.shape == (2, 1, 1, 12)
             row = torch.ones(2, plain.filled, dtype=torch.bool) if expected is None else expected[:, 0, 0]
@@ -111,8 +111,18 @@ def test_columns_that_are_begun_on_the_device_hold_what_others_do(lengths: list[
         keys, _ = fixed.update(after, after, 0)
         assert torch.equal(keys[:, :, -2:], after)
         assert keys.shape[2] == plain.filled + 2
+        batch = [continuation(length, 5 + seed) for seed, length in enumerate(lengths)]
         fixed.refill(batch)
+        assert fixed.filled == 3
         plain = Columns(batch)
+
+
+def test_columns_do_not_move_under_a_recorded_pass() -> None:
+    columns = Columns([continuation(3, 0)], room=2)
+    columns.begin_at(torch.tensor([3]))
+    columns.begin(2)
+    with pytest.raises(ValueError, match="have room for 5, and may not move"):
+        columns.begin()
 
 
 def test_columns_are_refilled_with_rows_of_their_own_lengths_alone() -> None:

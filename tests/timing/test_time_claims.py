@@ -58,11 +58,12 @@ def test_flat_is_judged_at_the_largest_number_and_told_against_a_written_token()
     assert flat[0] is True
     assert "K = 64 takes 2.8 (2.8 to 2.8) % longer" in flat[1]
     # 28 ms over 56 thoughts, 30 s over 300 tokens.
-    assert "a further think token takes 0.5 ms per batch, a further written one 100, 200 times as much" in flat[1]
+    assert "a further think token takes 0.5 ms per batch, a further written one 100 ms, 200 times as much" in flat[1]
     steep = verdicts(made(NONE, ("tte-flash", 1.0, 8, 0), ("tte-flash", 1.5, 64, 0), *WRITTEN))[FLAT]
     assert steep[0] is False
     level = verdicts(made(NONE, ("tte-flash", 1.0, 8, 0), ("tte-flash", 1.0, 64, 0), *WRITTEN))[FLAT]
     assert level[0] is True
+    assert "a further think token takes none that shows (0 to 0 ms per batch), a further written one 100 ms" in level[1]
     assert "times as much" not in level[1]
 
 
@@ -77,10 +78,22 @@ def test_sixty_times_is_judged_on_a_gpu_alone() -> None:
 
 
 def test_sixty_times_is_judged_again_where_passes_were_recorded() -> None:
-    timings = (NONE, ("tte-flash", 1.0, 8, 0), ("explicit-cot", 161.0, 0, 400), (RECORDED, 41.0, 0, 400))
+    timings = (NONE, ("tte-flash", 1.0, 8, 0), ("explicit-cot", 161.0, 0, 400), (RECORDED, 61.0, 0, 400))
     found = judge(made(*timings, kind="cuda"))
-    assert [(verdict.claim, verdict.met) for verdict in found[2:]] == [(FASTER, True), (STILL_FASTER, False)]
-    assert found[-1].figure == "41 (41 to 41) times"
+    assert [(verdict.claim, verdict.met) for verdict in found[2:]] == [(FASTER, True), (STILL_FASTER, True)]
+    assert found[-1].figure == "61 (61 to 61) times"
+
+
+@pytest.mark.parametrize(("larger", "met"), [(8.0, False), (3.2, False), (3.1, None)])
+def test_a_pass_that_waits_for_its_host_refuses_nothing(larger: float, met: bool | None) -> None:
+    """Four times the batch in less than 3.2 times the time: the host set the pace, and the recorded pass does not wait."""
+    one = made(NONE, ("tte-flash", 1.0, 8, 0), (RECORDED, 41.0, 0, 400), kind="cuda", batch=2)
+    other = made(NONE, ("tte-flash", larger, 8, 0), (RECORDED, 61 * larger, 0, 400), kind="cuda", batch=8)
+    found = judge(replace(one, timings=(*one.timings, *other.timings)))[-2:]
+    assert [verdict.met for verdict in found] == [met, True]
+    assert ("waits for its host, so this is too low" in found[0].figure) == (met is None)
+    [alone] = judge(one)[-1:]
+    assert alone.met is None
 
 
 def test_what_a_written_token_takes_is_told_of_each_way_to_write() -> None:
@@ -90,15 +103,12 @@ def test_what_a_written_token_takes_is_told_of_each_way_to_write() -> None:
     assert "a further written token: 100 (100 to 100) ms per batch" in said
     assert "a further written token, its pass recorded: 10 (10 to 10) ms per batch" in said
     assert "explicit-cot (CUDA graph) at 400 written tokens over tte-flash at K = 8: 5 (5 to 5) times" in said
-    assert "a further written one 100" in verdicts_of(times, FLAT)
+    [flat] = [verdict.figure for verdict in judge(times) if verdict.claim == FLAT]
+    assert "a further written one (its pass not recorded) 100 ms" in flat
     drawn = speed_svg(times, 1)
     assert drawn.count("<circle") == 6
     assert "explicit-cot (CUDA graph), by written tokens" in drawn
     assert "CUDA graph" not in speed_svg(made(NONE, ("tte-flash", 1.0, 8, 0), *WRITTEN), 1)
-
-
-def verdicts_of(times: EmbedTimes, claim: str) -> str:
-    return next(verdict.figure for verdict in judge(times) if verdict.claim == claim)
 
 
 def test_each_claim_is_one_sentence_and_each_batch_a_verdict() -> None:

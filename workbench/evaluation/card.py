@@ -222,8 +222,11 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Mapping[str, A
         f"thinkscope train {manifest.get('recipe', 'RECIPE')} --config settings.toml --data train.jsonl --out runs/again"
     ]
     shown = "\n".join(map(str, commands))
+    step, steps = manifest.get("step", 0), manifest.get("steps", 0)
+    behind = "The last of these commands runs on past it and leaves this checkpoint in `early/` on its way (`output.early_at`). "
+    early = behind if 0 < step < steps else ""
     return (
-        f"## Training\n\n```\n{shown}\n```\n\nIt was trained for {manifest.get('step')} of {manifest.get('steps')} steps. "
+        f"## Training\n\n```\n{shown}\n```\n\nIt was trained for {step} of {steps} steps. {early}"
         f"All settings, as `{MANIFEST}` holds them (`settings.toml`):\n\n```toml\n{_toml(settings)}\n```"
     )
 

@@ -9,7 +9,7 @@ def way(layout: Mapping[str, Any]) -> str:
     thinks, embeds = len(layout["think_tokens"]), len(layout["embed_tokens"])
     if layout.get("pooling", "last") != "last":
         return f"with {thinks} think tokens, whose embedding is the mean of {embeds} embed tokens."
-    last = "that of the last embed token is the embedding."
+    last = "the hidden state of the last embed token is the embedding."
     if "reasoning" in layout.get("order", ()):
         return (
             "that writes its reasoning before it embeds a query: after the query comes the text that it writes, then "
@@ -23,8 +23,8 @@ def way(layout: Mapping[str, Any]) -> str:
         )
     if layout.get("decoder", "backbone") == "latent":
         return (
-            f"that thinks before it embeds: after the query come {count(thinks, 'learned reason token')}, then "
-            f"{count(embeds, 'embed token')}. A small decoder writes the target's text from the reason tokens' hidden states alone; "
+            f"that thinks before it embeds: after the query come {count(thinks, 'learned reason token')} (LaME's name for think tokens), "
+            f"then {count(embeds, 'embed token')}. A small decoder writes the target's text from the reason tokens' hidden states alone; "
             f"{last}"
         )
     return (
@@ -53,8 +53,9 @@ def by_chance(held: Mapping[str, Any]) -> str:
         return ""
     what = "lists the right objects" if "thought_exact" in held else "tells the right target"
     return (
-        f"By chance a swapped thought {what} in {held['chance_thought_exact']:.2%} of samples; a control far above "
-        "that would mean that the text does not come from the thought. "
+        f"The control takes the thought of the next sample; were all thoughts true, it would be one that {what} in "
+        f"{held['chance_thought_exact']:.2%} of samples, by luck. A control far above that would mean that the text does not come "
+        "from the thought. "
     )
 
 
@@ -70,18 +71,23 @@ def limits(manifest: Mapping[str, Any], backbone: str) -> str:
     """The section on limits and intended use."""
     layout = manifest["layout"]
     writes = bool(layout.get("contexts", True))
+    tells = layout.get("decoder") == "latent"
     reach = (
         "It was measured on Shapes alone; how good it is on anything else is not known."
         if backbone
         else "It knows nothing but what is named above. On any other image or question it still "
-        + ("writes a thought, which then says nothing about the image." if writes else "gives an embedding.")
+        + (
+            f"{'tells a target' if tells else 'writes a thought'}, which then says nothing about the image."
+            if writes
+            else "gives an embedding."
+        )
     )
     own = (
         "A written reasoning is the text that the embed token attends to. That it is right does not show that the embedding was "
         "made from it."
         if "reasoning" in layout.get("order", ())
-        else f"A decoded thought is what the {'latent decoder' if layout.get('decoder') == 'latent' else 'generation head'} writes "
-        "from the think tokens. That it is right does not show that the embedding was made from it."
+        else f"A decoded {'target is what the latent decoder' if tells else 'thought is what the generation head'} writes from the "
+        "think tokens. That it is right does not show that the embedding was made from it."
     )
     text = f"\n\n{own} The text is the output of a model: show it as text, never run it." if writes else ""
     return (

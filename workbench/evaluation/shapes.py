@@ -40,8 +40,8 @@ class ShapesReport:
     tells the target: target_exact, swapped_target_exact; of both: token_log_probability."""
     by_task: dict[str, dict[str, Interval]]
     chance_thought_exact: float | None
-    """Share of pairs (sample, other sample) whose *true* thoughts list the same objects, or whose targets have the same
-    words: what swapping can get by luck. None where nothing is written."""
+    """Share of samples whose neighbour, the one whose thought is swapped in, has the same objects in its *true* thought, or
+    the same words in its target: what swapping gets by luck. None where nothing is written."""
     undefined: dict[str, str]
     """Measures of other models that this one has not, each with the reason in one sentence."""
 
@@ -230,6 +230,4 @@ def _said(sample: ShapesSample, tells: str) -> str:
 
 
 def _chance(said: Sequence[str]) -> float:
-    _, counts = np.unique(np.array(said), return_counts=True)
-    n = len(said)
-    return float((counts * (counts - 1)).sum() / (n * (n - 1)))
+    return float(np.mean([own == other for own, other in zip(said, (*said[1:], said[0]), strict=True)]))

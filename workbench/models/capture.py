@@ -23,7 +23,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from workbench.models.one_query import attend_one, suits_one_query
+from workbench.models.one_query import AttendOne, attend_one, suits_one_query
 
 ATTENTION = "thinkscope"
 
@@ -149,9 +149,9 @@ def _attend(
     dropout: float = 0.0,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    if isinstance(attention_mask, Capture | AttentionTap):
+    if isinstance(attention_mask, Capture | AttentionTap | AttendOne):
         return attention_mask.attend(module, query, key, value, scaling), None
-    if suits_one_query(query, key, attention_mask):
+    if suits_one_query(query, key):
         return attend_one(query, key, value, attention_mask, scaling), None
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **options

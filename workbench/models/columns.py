@@ -33,6 +33,7 @@ class Columns:
         self._lengths = lengths
         self._padded = min(lengths) < self.filled
         self._place: Tensor | None = None
+        self._recorded = False
         self._keys = [self._laid(keys, room) for keys in zip(*(part.keys for part in batch), strict=True)]
         self._values = [self._laid(values, room) for values in zip(*(part.values for part in batch), strict=True)]
         self._places = torch.arange(self._room, device=self._keys[0].device)
@@ -57,7 +58,7 @@ class Columns:
         lengths = [part.n_query + part.n_think for part in batch]
         if lengths != self._lengths or self.rows != len(lengths):
             raise ValueError(f"columns that were made for rows of {self._lengths} are given rows of {lengths}")
-        self.filled = max(lengths)
+        self.filled, self._place = max(lengths), None
         for layer in range(len(self._keys)):
             self._lay(self._keys[layer], [part.keys[layer] for part in batch])
             self._lay(self._values[layer], [part.values[layer] for part in batch])
@@ -69,6 +70,8 @@ class Columns:
     def begin(self, n: int = 1) -> Bool[Tensor, "rows 1 new columns"] | None:
         """Make room for `n` more columns; returns which columns each of them may see, None for all that there are."""
         if self.filled + n > self._room:
+            if self._recorded:
+                raise ValueError(f"columns that a recorded pass writes to have room for {self._room}, and may not move")
             more = max(_BLOCK, n)
             self._keys = [_wider(keys, more) for keys in self._keys]
             self._values = [_wider(values, more) for values in self._values]
@@ -86,9 +89,9 @@ class Columns:
         """As `begin` of one column, whose number lies on the device: for a pass that is recorded once and played again.
 
         All of the room is seen through a mask, so that every shape stays as it is. `filled` is for the caller to keep, and
-        so is that there is room.
+        so is that there is room: from now on it does not grow, since a recorded pass knows where its memory was.
         """
-        self._place = place
+        self._place, self._recorded = place, True
         return (self._real[: self.rows] & (self._places <= place))[:, None, None, :]
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench.render.svg import PALETTE
-from workbench.timing.claims import THINK, judge, token_costs
+from workbench.timing.claims import THINK, judge, plain, token_costs
 from workbench.timing.embedding import RECORDED, EmbedTimes, Timing, quartiles, ratios
 
 HEAD = (
@@ -85,7 +85,7 @@ def speed_sentences(times: EmbedTimes) -> list[str]:
     for batch in _batches(times):
         for claim in _claims(times, batch):
             low, high = claim["quartiles"]
-            value = f"{claim['value']:.3g} ({low:.3g} to {high:.3g})"
+            value = f"{plain(claim['value'])} ({plain(low)} to {plain(high)})"
             said.append(f"Batch {batch}: {claim['claim']}: {value} {claim['units']}.".replace(" .", "."))
     return [*said, *_verdicts(times)]
 

@@ -136,6 +136,7 @@ def time_embedding(
             Timing(recipe=recipe, batch=batch, think=think, written=written, seconds=tuple(seconds))
             for (recipe, think, written), seconds in found.items()
         ]
+        del ways  # recorded passes hold memory, which the next batch may need
     progress(1.0, "")
     first = prefixes[0]
     return EmbedTimes(
