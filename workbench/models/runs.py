@@ -1,6 +1,7 @@
 """How much of a batch passes the layers at a time: no more than what stays near the processor."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -24,12 +25,31 @@ def runs(batch: Sequence[T], lengths: Sequence[int], device: torch.device) -> It
 
 
 def cut(batch: Sequence[T], lengths: Sequence[int], room: int) -> Iterator[Sequence[T]]:
-    """As `runs`, with at most `room` positions together, padding included."""
+    """As `runs`, with at most `room` positions together, padding included.
+
+    As few runs as fit, and with as many samples in each as the others have where that needs no more padding: a small rest at
+    the end costs nearly what a full run does.
+    """
+    ends = _ends(lengths, room, len(lengths))
+    even = _ends(lengths, room, -(-len(lengths) // max(1, len(ends))))
+    if len(even) > len(ends) or _padded(lengths, even) > _padded(lengths, ends):
+        even = ends
+    for begin, end in pairwise((0, *even)):
+        yield batch[begin:end]
+
+
+def _padded(lengths: Sequence[int], ends: Sequence[int]) -> int:
+    """Positions of all runs, padding included."""
+    return sum((end - begin) * max(lengths[begin:end]) for begin, end in pairwise((0, *ends)))
+
+
+def _ends(lengths: Sequence[int], room: int, most: int) -> list[int]:
+    """Where runs of at most `most` samples end that take what fits."""
+    ends: list[int] = []
     begin, longest = 0, 0
     for place, length in enumerate(lengths):
         longest = max(longest, length)
-        if place > begin and (place + 1 - begin) * longest > room:
-            yield batch[begin:place]
+        if place > begin and ((place + 1 - begin) * longest > room or place - begin == most):
+            ends.append(place)
             begin, longest = place, length
-    if batch:
-        yield batch[begin:]
+    return [*ends, len(lengths)] if lengths else []
