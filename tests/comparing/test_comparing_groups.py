@@ -78,6 +78,15 @@ def test_a_difference_is_of_the_samples_that_both_have(tmp_path: Path) -> None:
     assert {one.change.n for one in second.differences} == {4}
 
 
+def test_a_group_of_which_a_row_could_not_be_read_says_so(tmp_path: Path) -> None:
+    question = pose(str(write_grouped(tmp_path / "data", task=[*"aaabbb"])))
+    models = WordModel("all"), WordModel("picky", refuses=[QUERIES[0]])
+    compared = compare(tmp_path, *models, question=question)
+    text = groups_html(compared.comparison, compared.comparison.pairs[0])
+    assert '<td class="cp-number">2 of 3</td>' in text
+    assert '<td class="cp-number">3</td>' in text
+
+
 def test_few_samples_are_not_called_beyond_chance(tmp_path: Path) -> None:
     compared = run(tmp_path, task=COLOURS)
     [pair] = compared.comparison.pairs
@@ -85,7 +94,7 @@ def test_few_samples_are_not_called_beyond_chance(tmp_path: Path) -> None:
 
     def coloured(n: int) -> bool:
         sure = replace(hit, change=Estimate(value=-0.5, low=-0.8, high=-0.2, n=n))
-        groups = tuple(replace(one, differences=(sure,)) for one in pair.groups)
+        groups = tuple(replace(one, n=n, differences=(sure,)) for one in pair.groups)
         told = replace(pair, differences=(sure,), groups=groups)
         texts = quality_html(compared.comparison, told), groups_html(compared.comparison, told)
         found = {"cp-down" in text for text in texts}

@@ -90,7 +90,7 @@ def quality_html(comparison: Comparison, pair: PairComparison) -> str:
 def groups_html(comparison: Comparison, pair: PairComparison) -> str:
     """Quality of each group of samples, a table for each metric that both have."""
     names = [escape(comparison.sides[side].name) for side in (pair.reference, pair.other)]
-    head = [escape(comparison.grouped_by), "rows", *names, "difference", "samples", f"{names[1]} is higher at", "lower"]
+    head = [escape(comparison.grouped_by), *names, "difference", "samples", f"{names[1]} is higher at", "lower"]
     tables = []
     for metric in (one.metric for one in pair.differences if one.metric in _GROUPED):
         rows = []
@@ -99,11 +99,14 @@ def groups_html(comparison: Comparison, pair: PairComparison) -> str:
             found = next((one for one in group.differences if one.metric == metric), None)
             if values is not None:
                 told = [_estimate(one, metric) for one in values]
-                rows.append([escape(group.name), f"{group.n:,}", *told, *_difference(found, metric)])
+                change, n, *sides = _difference(found, metric)
+                # A column of its own for the few groups of which a row could not be read would not fit beside the others.
+                read = f"{group.n:,}" if found is None or found.change.n == group.n else f"{n} of {group.n:,}"
+                rows.append([escape(group.name), *told, change, read, *sides])
         if rows:
             # The first stands open; further ones would push what follows out of sight.
             mark = "" if tables else " open"
-            table = table_html(head, rows, numbers=range(1, 8))
+            table = table_html(head, rows, numbers=range(1, 7))
             tables.append(f"<details{mark}><summary>{escape(TITLES[metric])}</summary>{table}</details>")
     if not tables:
         return ""
