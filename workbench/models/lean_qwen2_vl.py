@@ -2,8 +2,9 @@
 
 A model keeps its modules, weights and hooks; only what some layers do between their matrix products is written here with
 operations in place, in transformers' order but for the vision MLP and the norms in float32, which are fused, and attention,
-whose kernel is chosen by shape. The numbers are transformers' within 1e-5 in float32. With gradients, in training, and for calls that ask for anything unusual, transformers'
-code runs. Needed because on a CPU a third of a small model's time, and a tenth of a large one's, is temporaries.
+whose kernel is chosen by shape. The numbers are transformers' within 1e-5 in float32. With gradients, in training, and for calls
+that ask for anything unusual, transformers' code runs. Needed because on a CPU a third of a small model's time, and a tenth of a
+large one's, is temporaries.
 """
 
 from itertools import groupby

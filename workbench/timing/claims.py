@@ -19,7 +19,6 @@ BUSY = 0.8
 CHEAP = f"K = {THINK} takes at most {FREE:.0%} longer than no-think"
 FLAT = f"time is flat in K (at most {FREE:.0%} over no-think at the largest K), and grows with every written token"
 FASTER = f"on a GPU {LENGTH} written tokens take {TIMES} times as long as K = {THINK}"
-
 STILL_FASTER = f"{FASTER}, also where each token's pass is recorded as a CUDA graph"
 
 
