@@ -14,7 +14,8 @@ _EPILOG = """examples:
   thinkscope bench-embed --size 2b --device cuda --dtype bfloat16 --svg speed.svg
 
 The weights are random, so nothing is downloaded, and a text is as long as it is told to be. Every recipe runs on the same
-backbone and the same queries (one image and a question), in turns. docs/bench-embed.md says what is timed.
+backbone and the same queries (one image and a question), in turns; on a GPU written reasoning also with each token's pass
+recorded as a CUDA graph. docs/bench-embed.md says what is timed.
 """
 
 
