@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from comparisons import shorten_audit, write_data
+from PIL import Image
 
 from workbench.auditing import run_audit
 from workbench.auditing.making import ask, make_audit
@@ -37,6 +38,20 @@ def test_a_row_whose_file_comes_back_is_audited_like_the_others(tiny_checkpoint:
     assert (again.edits, again.measures, again.notes) == (expected.edits, expected.measures, expected.notes)
     assert first.edits != again.edits
     assert "is_whole" not in again.to_json()
+
+
+def test_rows_of_the_policy_that_cannot_be_read_are_left_out_and_counted(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    words = [f"{one} square {side}" for one in ("red", "blue") for side in ("left", "right")]
+    write_data(tmp_path / "data", words * 6).rename(tmp_path / "data" / "validation.jsonl")
+    write_data(tmp_path / "data")
+    for number, path in enumerate(sorted((tmp_path / "data").glob("*.png"), key=lambda one: int(one.stem))):
+        Image.new("RGB", (50, 30), (9 * number, 90, 90)).save(path)
+    wanted = ask(tiny_checkpoint, str(tmp_path / "data"), split="test", n=N, seed=0)
+    assert wanted.fit is not None
+    n = len(wanted.fit.rows)
+    (tmp_path / "data" / "23.png").unlink()
+    audit = make_audit(wanted, Setup(kept=Kept(tmp_path / "kept"), device="cpu", dtype="float32"))
+    assert any(note.startswith(f"1 of {n} rows of the split validation") for note in audit.notes)
 
 
 def test_what_an_audit_goes_on_from_is_marked_as_used(tiny_checkpoint: Path, tmp_path: Path) -> None:

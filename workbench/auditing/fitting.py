@@ -39,6 +39,8 @@ class Fit:
     """Whether the right candidate ranks first with the first 0 ... K thoughts."""
     agree: Float[np.ndarray, "rows think"]
     """Cosine of the embedding from k thoughts with that from k + 1."""
+    unranked: int = 0
+    """Rows that were left out: the model could not read the query or its right candidate."""
 
     @property
     def is_enough(self) -> bool:
@@ -92,6 +94,7 @@ def gather_fit(folder: Path, question: Question) -> Fit:
         split=question.split,
         hits=(held["rank"][known] == 1).astype(np.float64),
         agree=held["agree"][known].astype(np.float64),
+        unranked=int((~known).sum()),
     )
 
 

@@ -297,6 +297,11 @@ def _notes(wanted: Wanted, reading: Reading, fit: Fit | None) -> list[str]:
             f"Of the first {FIRST_ROWS} samples alone: texts that are written under edits (words changed, fluency), and how likely "
             "the own text is when one thought is edited or attention is cut. Everything else is of all samples."
         )
+    if fit is not None and fit.unranked:
+        found.append(
+            f"{fit.unranked:,} of {fit.unranked + len(fit.hits):,} rows of the split {fit.split}, on which the adaptive policy is "
+            "chosen, were left out: the query or its right candidate could not be read."
+        )
     unfit = wanted.unfit
     if fit is not None and not fit.is_enough:
         unfit = f"of its {len(fit.hits)} ranked rows {LEAST} are needed"

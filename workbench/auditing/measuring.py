@@ -19,7 +19,7 @@ from workbench.comparing.question import Question
 from workbench.comparing.reading import Reading
 from workbench.edits import Edit
 from workbench.embedder import Editable, Embedder, Keep
-from workbench.errors import BadInput, Cancelled, Unsupported
+from workbench.errors import BadInput, Cancelled, Unreadable, Unsupported
 from workbench.stages import Progress
 from workbench.stats import rank_of
 from workbench.store import write_bytes_atomic
@@ -116,7 +116,11 @@ class _Measurer:
         return None if row < 0 else self._states(row)
 
     def _crossed(self, rows: range, check: Callable[[int], None]) -> dict[int, np.ndarray]:
-        """States of each query about its partner's image."""
+        """States of each query about its partner's image, where the model takes the two together.
+
+        Raises:
+            Unreadable: when the image, which was read before, cannot be read any more.
+        """
         found: dict[int, np.ndarray] = {}
         image = self._asked.partners.image
         for row in rows:
@@ -125,6 +129,8 @@ class _Measurer:
             check(0)
             try:
                 encoded = self._model.prepare(crossed_sample(self._query(row), self._query(int(image[row]))))
+            except Unreadable:
+                raise
             except (BadInput, Unsupported):
                 continue
             [trace] = self._model.trace([encoded], Keep(attention=False, edits=False, continuation=False))

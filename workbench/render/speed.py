@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.render.svg import PALETTE
 from workbench.timing.claims import THINK, judge, plain, token_costs
-from workbench.timing.embedding import RECORDED, EmbedTimes, Timing, quartiles, ratios
+from workbench.timing.embedding import RECORDED, EmbedTimes, quartiles, ratios
 
 HEAD = (
     "batch",
@@ -101,7 +101,6 @@ def _verdicts(times: EmbedTimes) -> list[str]:
 
 
 def _claims(times: EmbedTimes, batch: int) -> list[dict[str, Any]]:
-    of = [timing for timing in times.timings if timing.batch == batch]
     none = times.find(recipe="no-think", batch=batch)
     claims: list[dict[str, Any]] = []
 
@@ -117,22 +116,18 @@ def _claims(times: EmbedTimes, batch: int) -> list[dict[str, Any]]:
             }
         )
 
-    latent = sorted((t for t in of if t.recipe == "tte-flash"), key=lambda t: (t.think != THINK, t.think))
-    written, recorded = _written(of, "explicit-cot"), _written(of, RECORDED)
-    if latent and none:
-        chosen = latent[0]
+    latent = times.of("tte-flash", batch)
+    written, recorded = times.of("explicit-cot", batch), times.of(RECORDED, batch)
+    chosen = next((timing for timing in latent if timing.think == THINK), latent[0] if latent else None)
+    if chosen and none:
         over = [ratio - 1 for ratio in ratios(chosen, none)]
         add(f"further time of tte-flash over no-think at K = {chosen.think}", [value * 100 for value in over], "%")
-    if latent:
+    if chosen:
         for timing in (*written, *recorded):
-            add(
-                f"{timing.recipe} at {timing.written} written tokens over tte-flash at K = {latent[0].think}",
-                ratios(timing, latent[0]),
-                "times",
-            )
-    by_think = sorted(latent, key=lambda t: t.think)
-    if len(by_think) > 1:
-        add("a further think token", token_costs(by_think), "ms per batch")
+            claim = f"{timing.recipe} at {timing.written} written tokens over tte-flash at K = {chosen.think}"
+            add(claim, ratios(timing, chosen), "times")
+    if len(latent) > 1:
+        add("a further think token", token_costs(latent), "ms per batch")
     if len(written) > 1:
         add("a further written token", token_costs(written), "ms per batch")
     if len(recorded) > 1:
@@ -140,15 +135,10 @@ def _claims(times: EmbedTimes, batch: int) -> list[dict[str, Any]]:
     return claims
 
 
-def _written(timings: Sequence[Timing], recipe: str) -> list[Timing]:
-    return sorted((timing for timing in timings if timing.recipe == recipe), key=lambda timing: timing.written)
-
-
 def speed_svg(times: EmbedTimes, batch: int) -> str:
     """Milliseconds of a batch over tokens thought or written, both axes logarithmic, as a file of its own."""
-    of = [timing for timing in times.timings if timing.batch == batch]
-    latent = sorted((t for t in of if t.recipe == "tte-flash"), key=lambda t: t.think)
-    written, recorded = _written(of, "explicit-cot"), _written(of, RECORDED)
+    latent = times.of("tte-flash", batch)
+    written, recorded = times.of("explicit-cot", batch), times.of(RECORDED, batch)
     base = times.find(recipe="no-think", batch=batch)
     shown = [t for t in (*latent, *written, *recorded, base) if t is not None]
     low = math.floor(math.log10(min(t.quartiles[0] for t in shown) * 1e3))

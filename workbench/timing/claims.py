@@ -70,9 +70,7 @@ def _cheap(times: EmbedTimes, batch: int) -> Verdict:
 
 
 def _flat(times: EmbedTimes, batch: int) -> Verdict:
-    of = [timing for timing in times.timings if timing.batch == batch]
-    latent = sorted((t for t in of if t.recipe == "tte-flash"), key=lambda t: t.think)
-    written = [t for t in of if t.recipe == "explicit-cot"]
+    latent, written = times.of("tte-flash", batch), times.of("explicit-cot", batch)
     none = times.find(recipe="no-think", batch=batch)
     if none is None or len(latent) < 2 or len(written) < 2:
         return Verdict(claim=FLAT, batch=batch, met=None, figure="it takes two numbers of think tokens and two lengths")
@@ -84,7 +82,7 @@ def _flat(times: EmbedTimes, batch: int) -> Verdict:
     else:
         more = f"takes {plain(thought)} ms per batch"
         times_as_much = f", {plain(wrote / thought)} times as much" if thought > 0 else ""
-    bare = " (its pass not recorded)" if any(t.recipe == RECORDED for t in of) else ""
+    bare = " (its pass not recorded)" if times.of(RECORDED, batch) else ""
     return Verdict(
         claim=FLAT,
         batch=batch,

@@ -80,6 +80,11 @@ class EmbedTimes:
         wanted = (recipe, batch, think, written)
         return next((t for t in self.timings if (t.recipe, t.batch, t.think, t.written) == wanted), None)
 
+    def of(self, recipe: str, batch: int) -> list[Timing]:
+        """The timings of a recipe at one batch size, by tokens thought or written."""
+        found = [timing for timing in self.timings if (timing.recipe, timing.batch) == (recipe, batch)]
+        return sorted(found, key=lambda timing: (timing.think, timing.written))
+
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
     """First and third quartile; of a single value itself."""
