@@ -12,8 +12,9 @@ from comparisons import QUERIES, WordModel, setup, shorten, write_data
 from PIL import Image
 
 from workbench.cli import main
-from workbench.comparing import making
+from workbench.comparing import attributing, making
 from workbench.comparing.document import schema
+from workbench.errors import OutOfMemory
 from workbench.models.layout import no_think
 
 
@@ -137,6 +138,24 @@ def test_a_report_that_cannot_be_written_costs_no_work(
     assert told.err.count("\n") == 1
 
 
+def test_maps_that_fail_do_not_cost_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = line_of(tmp_path, WordModel("first"), WordModel("second", swaps={"red": "blue"}), monkeypatch=monkeypatch)
+    out = tmp_path / "report.html"
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OutOfMemory("Memory ran out while 'first' was attributed.")
+
+    monkeypatch.setattr(attributing, "attribute_samples", fail)
+    assert main([*line, "--out", str(out), "--method", "input_x_gradient"]) == 2
+    told = capsys.readouterr()
+    assert told.err == "thinkscope: Memory ran out while 'first' was attributed.\n"
+    page = out.read_text()
+    assert "Attribution ended early: Memory ran out while &#x27;first&#x27; was attributed." in page
+    assert "Maps of Input x gradient were made for 0 of the " in page
+
+
 def test_a_sample_that_cannot_come_first_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +208,14 @@ def test_every_table_says_of_how_many_samples_it_is(
         (["tte-flash", "tte-flash-early", "--data", "shapes", "--n", "0"], "must be 1 to 5,000"),
         (["tte-flash", "tte-flash-early", "--data", "nowhere"], "neither a file or folder nor a reader"),
         (["tte-flash", "tte-flash-early", "--data", "shapes", "--split", "x"], "split"),
-        (["tte-flash", "tte-flash-early", "--data", "data/test.jsonl", "--sample", "q99"], "none of the 6 samples"),
+        (
+            ["tte-flash", "tte-flash-early", "--data", "shapes", "--sample", "test-000000"],
+            "--sample opens the HTML report",
+        ),
+        (
+            ["tte-flash", "tte-flash-early", "--data", "data/test.jsonl", "--sample", "q99", "--out", "report.html"],
+            "none of the 6 samples",
+        ),
         (["tte-flash", "tte-flash-early"], "--data"),
     ],
 )

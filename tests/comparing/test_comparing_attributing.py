@@ -87,7 +87,7 @@ def test_the_embedding_is_held_to_the_right_document(tmp_path: Path) -> None:
 def test_without_a_right_document_it_is_held_to_its_own_first(tmp_path: Path) -> None:
     model = SeeingModel("one")
     question = pose(str(write_data(tmp_path / "data")))
-    question = replace(question, rows=tuple(replace(row, target=None) for row in question.rows))
+    question = replace(question, rows=tuple(replace(row, right=()) for row in question.rows))
     compared = compare(tmp_path, model, WordModel("other"), question=question)
     attribute(tmp_path, compared, model, sides=[0], samples=[4])
     target = model.opened[0][-1]

@@ -116,6 +116,16 @@ def test_nothing_is_grouped_without_a_task(tmp_path: Path, columns: dict[str, li
     assert "Quality by" not in comparison_html(compared)
 
 
+def test_too_many_tasks_to_be_grouped_are_told(tmp_path: Path) -> None:
+    many = [f"red {number}" for number in range(MAX_GROUPS + 1)]
+    path = write_data(tmp_path / "data", many)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("".join(f"{json.dumps(row | {'task': row['query']})}\n" for row in rows), encoding="utf-8")
+    compared = compare(tmp_path, WordModel("one"), WordModel("two"), question=pose(str(path)))
+    assert compared.comparison.grouped_by == ""
+    assert "The column 'task' has 21 values, more than 20, so quality is not told by it." in compared.comparison.notes
+
+
 def test_a_column_that_makes_no_groups_is_refused(tmp_path: Path) -> None:
     question = pose(str(write_grouped(tmp_path, task=COLOURS)))
     with pytest.raises(BadInput, match=r"No sample has a column 'colour' to be grouped by; there are: .*task"):

@@ -12,8 +12,8 @@ from workbench.comparing.kept import Kept, default_root, mark_used
 from workbench.errors import BadInput
 
 
-def lay(kept: Kept, key: str, size: int, age: float) -> Path:
-    folder = kept.open(key)
+def lay(kept: Kept, letter: str, size: int, age: float) -> Path:
+    folder = kept.open(letter * 32)
     (folder / "rows").write_bytes(b"x" * size)
     os.utime(folder, (time.time() - age, time.time() - age))
     return folder
@@ -29,8 +29,28 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     kept = Kept(tmp_path, max_bytes=250)
     oldest, old, spared = lay(kept, "a", 100, 9_000), lay(kept, "b", 100, 8_000), lay(kept, "c", 100, 9_500)
     fresh = lay(kept, "d", 100, 10)
-    kept.tidy({"c"})
+    kept.tidy({"c" * 32})
     assert [one.is_dir() for one in (oldest, old, spared, fresh)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("name", ["tte-flash", "a", "photos", "A" * 32, "fit-", ".git"])
+def test_folders_of_somebody_else_are_never_deleted_and_do_not_count(tmp_path: Path, name: str) -> None:
+    mine = tmp_path / name
+    mine.mkdir()
+    (mine / "model.safetensors").write_bytes(b"x" * 1_000)
+    os.utime(mine, (0, 0))
+    kept = Kept(tmp_path, max_bytes=150)
+    reading, edits = lay(kept, "a", 100, 9_000), kept.open(f"audit-{'b' * 32}")
+    kept.tidy()
+    assert mine.is_dir()
+    assert reading.is_dir()
+    lay(kept, "c", 100, 8_000)
+    (edits / "part").write_bytes(b"x" * 100)
+    os.utime(edits, (0, 0))
+    kept.tidy()
+    assert mine.is_dir()
+    assert not edits.is_dir()
+    assert not reading.is_dir()
 
 
 def test_what_is_in_use_stays_whatever_it_weighs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import gc
 import json
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 from checkpoints import write_tiny
-from comparisons import QUERIES, WordModel, compare, setup, shorten, write_data
+from comparisons import QUERIES, WordModel, compare, setup, shorten, write_checkpoint, write_data
 from planted import N_LAYERS, N_THINK
 
 from workbench.comparing import making
@@ -25,6 +26,7 @@ from workbench.comparing.reading import Reading
 from workbench.comparison import PairComparison
 from workbench.errors import BadCheckpoint, BadInput, Cancelled, OutOfMemory
 from workbench.models.layout import explicit_cot, no_think, tte_flash
+from workbench.types import DecodedThought, Trace
 from workbench.words import changed_words, diff_words
 
 SWAPS = {"red": "blue"}
@@ -235,6 +237,24 @@ def test_a_second_time_nothing_is_read(tmp_path: Path) -> None:
     assert again.samples == once.samples
 
 
+def test_texts_that_were_cut_off_are_counted(tmp_path: Path) -> None:
+    class Wordy(WordModel):
+        def decode(self, traces: Sequence[Trace], **how: Any) -> list[DecodedThought]:
+            return [replace(one, finish="length") for one in super().decode(traces, **how)]
+
+    compared = compare(tmp_path, WordModel("one"), Wordy("two"))
+    [note] = [note for note in compared.comparison.notes if "cut off" in note]
+    assert note.startswith("6 of 6 texts of 'two' did not end within the tokens")
+
+
+def test_of_checkpoints_with_one_name_none_keeps_it(tmp_path: Path) -> None:
+    folders = [write_checkpoint(tmp_path / run / "checkpoint") for run in ("a", "b")]
+    for folder, run in zip(folders, "ab", strict=True):
+        (folder / "more.json").write_text(run)
+    other = write_checkpoint(tmp_path / "other")
+    assert [one.name for one in choose([*map(str, folders), str(other)])] == [*map(str, folders), "other"]
+
+
 def test_bad_choices_are_told(tmp_path: Path) -> None:
     names, _ = setup(tmp_path, WordModel("one"), WordModel("two"))
     with pytest.raises(BadInput, match="given twice"):
@@ -301,6 +321,7 @@ def test_what_does_not_think_is_compared_in_the_rest(kinds: dict[str, Path], tmp
     assert "'bare' has no think tokens" in refused(bare)["thoughts"]
     assert "'bare' writes no text" in refused(bare)["decoded thoughts"]
     assert "'bare' writes no text" in refused(bare)["thought_exact"]
+    assert "'bare' writes no text" in refused(bare)["token_log_probability"]
     assert [one.of for one in bare.likeness] == ["embedding"]
     assert (bare.layers, bare.matches) == (None, ())
     assert "'written' has no think tokens" in refused(written)["thoughts"]

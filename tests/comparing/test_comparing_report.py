@@ -10,10 +10,11 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from comparisons import QUERIES, WordModel, compare
+from comparisons import QUERIES, WordModel, compare, write_data
 
 from workbench.comparing.document import comparison_json, schema
 from workbench.comparing.making import Compared
+from workbench.comparing.question import pose
 from workbench.comparing.report import choose_samples, comparison_html, unread_notes
 from workbench.render.comparison_html import changed_lists
 from workbench.render.comparison_layers import grids_html
@@ -200,10 +201,30 @@ def test_a_row_is_cut_into_its_images() -> None:
     np.testing.assert_array_equal(second, [[7, 8]])
 
 
-def test_an_image_that_has_gone_is_told(tmp_path: Path) -> None:
-    from workbench.errors import BadInput
-
+def test_a_sample_whose_image_has_gone_is_shown_without_it(tmp_path: Path) -> None:
     compared = compare(tmp_path, WordModel("one"), WordModel("two", swaps={"red": "blue"}))
+    whole = comparison_html(compared)
     (tmp_path / "data" / "0.png").unlink()
-    with pytest.raises(BadInput, match=r"0\.png"):
-        comparison_html(compared)
+    page = comparison_html(compared)
+    assert "Sample &#x27;q0&#x27; is shown without its picture: There is no file" in page
+    assert "without its picture" not in whole
+    assert 0 < page.count('<div class="cp-shown">') == whole.count('<div class="cp-shown">') - 1
+
+
+def test_only_pictures_that_slide_are_said_to(tmp_path: Path) -> None:
+    models = WordModel("one"), WordModel("two", swaps={"red": "blue"})
+    bare = compare(tmp_path / "bare", *models, question=pose(str(write_data(tmp_path / "bare", images=False))))
+    assert "Drag the lower right corner" in comparison_html(compare(tmp_path / "a", *models))
+    assert "Drag the lower right corner" not in comparison_html(bare)
+    finer = comparison_html(compare(tmp_path / "b", WordModel("one"), WordModel("two", finer=True)))
+    assert "Drag the lower right corner" not in finer
+
+
+def test_values_of_other_samples_say_of_how_many_they_are(tmp_path: Path) -> None:
+    few = compare(tmp_path / "few", WordModel("one"), WordModel("two", refuses=[QUERIES[0]]))
+    page = comparison_html(few)
+    assert "(100.0% to 100.0%) <small>of 6</small>" in page
+    assert "(100.0% to 100.0%) <small>of 5</small>" in page
+    same = comparison_html(compare(tmp_path / "all", WordModel("one"), WordModel("two")))
+    assert "(100.0% to 100.0%)</td>" in same
+    assert "(100.0% to 100.0%) <small>of" not in same

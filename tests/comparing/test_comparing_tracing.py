@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,39 @@ def test_a_sample_that_is_refused_costs_the_others_nothing(question: Question, t
     assert np.isnan(embeddings[2]).all()
     whole = read_question(WordModel(), question, tmp_path / "whole", tmp_path).embeddings()
     np.testing.assert_array_equal(np.delete(embeddings, 2, axis=0), np.delete(whole, 2, axis=0))
+
+
+class Overflowing(WordModel):
+    """Gives no numbers for some texts, as a model does whose half-precision sums overflow."""
+
+    def __init__(self, name: str, *, texts: Sequence[str], where: str) -> None:
+        super().__init__(name)
+        self.texts, self.where = texts, where
+
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
+        return [
+            replace(trace, **{self.where: np.full_like(getattr(trace, self.where), np.nan)})
+            if trace.sample.text in self.texts
+            else trace
+            for trace in super().trace(batch, keep)
+        ]
+
+    def embed(self, batch: Sequence[Encoded]) -> np.ndarray:
+        found = super().embed(batch)
+        found[[one.sample.text in self.texts for one in batch]] = np.inf
+        return found
+
+
+@pytest.mark.parametrize("where", ["embedding", "latents"])
+def test_numbers_that_are_none_cost_their_own_row_alone(question: Question, tmp_path: Path, where: str) -> None:
+    model = Overflowing("over", texts=[QUERIES[1], question.documents[4].text], where=where)
+    reading = read_question(model, question, tmp_path / "r", tmp_path)
+    errors = [row.error for row in reading.rows]
+    assert [bool(error) for error in errors] == [False, True, False, False, False, False]
+    assert "not finite" in errors[1]
+    assert "--dtype float32" in errors[1]
+    assert list(reading.refused_documents) == [1, 4]
+    assert np.isfinite(np.delete(reading.embeddings(), 1, axis=0)).all()
 
 
 def test_a_stopped_reading_goes_on_where_it_was(

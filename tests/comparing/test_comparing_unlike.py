@@ -11,11 +11,14 @@ from comparisons import QUERIES, WordModel, compare, write_data
 
 from workbench.comparing.making import Compared
 from workbench.comparing.opening import open_sample
-from workbench.comparing.question import pose
+from workbench.comparing.question import AskedRow, pose
+from workbench.comparing.reading import ReadRow
 from workbench.comparing.report import choose_samples, comparison_html
+from workbench.comparing.scores import _tells_target
 from workbench.comparing.spelling import common_words, cuts_of, is_cut_alike
 from workbench.comparison import PairComparison
-from workbench.types import DecodedThought, Trace
+from workbench.data.records import Pair
+from workbench.types import DecodedThought, Sample, Trace
 
 SURE = "token_log_probability"
 
@@ -195,3 +198,12 @@ def test_a_metric_of_one_sample_has_no_difference(tmp_path: Path) -> None:
     assert "answer_exact" not in compared_metrics(pair)
     assert refused(pair)["answer_exact"].startswith("Only one sample has it under both")
     assert {one.metric: one.change.n for one in pair.differences}["hit_at_1"] == len(QUERIES)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("a red ring", 1.0), ("A red  ring.", 1.0), ("a red", 0.0), ("a red ring left", 0.0)]
+)
+def test_a_thought_tells_a_document_whatever_the_case_and_the_stop(said: str, told: float) -> None:
+    target = Sample(id="d", role="document", text="A red ring.", images=())
+    row = AskedRow(number=1, id="a", pair=Pair(query=replace(target, role="query"), target=target))
+    assert _tells_target(row, ReadRow(thought=wrote(said, ids=[1]))) == told

@@ -198,7 +198,7 @@ class _Measurer:
         target = self._candidates.target(row)
         if target is None:
             return
-        cosines = self._candidates.cosines(embeddings)
+        cosines = self._candidates.contest(row, embeddings)
         held.rank[place, made] = rank_of(cosines, np.full(len(cosines), target))[made]
         right = cosines[:, target].copy()
         cosines[:, target] = -np.inf

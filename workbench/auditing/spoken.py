@@ -9,6 +9,7 @@ from workbench.auditing.bm25 import Bm25
 from workbench.auditing.candidates import Candidates
 from workbench.auditing.parts import Held
 from workbench.comparing.question import Question
+from workbench.comparing.ranking import best_right
 from workbench.comparing.reading import Reading
 from workbench.edits import Edit
 from workbench.embedder import Editable, Embedder
@@ -55,14 +56,14 @@ class Spoken:
 
     def read(self, row: int, held: Held, place: int) -> None:
         """Ranks of the right text for a reader of words, and for the model when it is given words alone."""
-        target = self._question.rows[row].target
+        right = [self._places[at] for at in self._question.rows[row].right if at in self._places]
         thought = self._reading.rows[row].thought
-        if self._bm25 is None or target not in self._places or thought is None:
+        if self._bm25 is None or not right or thought is None:
             return
-        query, at = self._query(row), self._places[target]
+        query = self._query(row)
         asked = {"query": query.text, "thought": thought.text, "both": f"{query.text} {thought.text}"}
         for column, text in enumerate(asked.values()):
-            held.bm25[place, column] = rank_of(self._bm25.scores(text), np.array(at))
+            held.bm25[place, column] = rank_of(best_right(self._bm25.scores(text), right), np.array(right[0]))
         given = [
             replace(query, id=f"{query.id}/{name}", text=asked[name], images=())
             for name in ("query", "thought")
@@ -71,7 +72,7 @@ class Spoken:
         if len(given) == 2:
             embeddings = self._model.embed([self._model.prepare(one) for one in given])
             scores = self._candidates.cosines(embeddings)[:, self._texts]
-            held.alone[place] = rank_of(scores, np.full(2, at))
+            held.alone[place] = rank_of(best_right(scores, right), np.full(2, right[0]))
 
     def _query(self, row: int) -> Sample:
         pair = self._question.rows[row].pair

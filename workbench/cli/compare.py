@@ -6,6 +6,7 @@ from typing import Any
 from workbench.cli._arguments import UsageError, build_method
 from workbench.cli._options import REPORTS, add_data, add_device, add_report, check_out, write_out
 from workbench.cli._screen import plain, show_progress, table, write, write_json
+from workbench.errors import Cancelled, WorkbenchError
 
 _LISTED = 5
 _EPILOG = """examples:
@@ -69,12 +70,13 @@ def run(args: argparse.Namespace) -> int:
         write_json(comparison_json(compared.comparison))
     else:
         _show(compared.comparison)
-    if method is not None:
-        _attribute(args, compared, method, setup)
+    failure = None if method is None else _attribute(args, compared, method, setup)
     if args.out is not None:
-        notes = _write(args, compared, method)
+        notes = _write(args, compared, method, failure)
         if not args.json:
             write("\n" + "\n".join([*(f"- {plain(note)}" for note in notes), str(args.out)]))
+    if failure is not None:
+        raise failure
     return 0
 
 
@@ -82,20 +84,29 @@ def _check(args: argparse.Namespace) -> None:
     check_out(args.out, REPORTS)
     if len(args.checkpoints) < 2:
         raise UsageError("A comparison is of two checkpoints or more; name another one.")
-    if args.method is not None and (args.out is None or args.out.suffix == ".json"):
-        raise UsageError("--method makes maps for the HTML report; name one with --out report.html.")
+    if args.out is None or args.out.suffix == ".json":
+        for option, does in (("method", "makes maps for"), ("sample", "opens")):
+            if getattr(args, option) is not None:
+                raise UsageError(f"--{option} {does} the HTML report; name one with --out report.html.")
 
 
-def _attribute(args: argparse.Namespace, compared: Any, method: Any, setup: Any) -> None:
+def _attribute(args: argparse.Namespace, compared: Any, method: Any, setup: Any) -> WorkbenchError | None:
+    """Make the maps; returns why not all could be made. The report, which took longer to make, is written all the same."""
     from workbench.comparing.attributing import attribute_samples
     from workbench.comparing.report import shown_samples
 
-    for pair, samples in zip(compared.comparison.pairs, shown_samples(compared, first=args.sample), strict=True):
-        sides = (pair.reference, pair.other)
-        attribute_samples(compared, samples, method, setup, sides=sides, tell=show_progress)
+    try:
+        for pair, samples in zip(compared.comparison.pairs, shown_samples(compared, first=args.sample), strict=True):
+            sides = (pair.reference, pair.other)
+            attribute_samples(compared, samples, method, setup, sides=sides, tell=show_progress)
+    except Cancelled:
+        raise
+    except WorkbenchError as error:
+        return error
+    return None
 
 
-def _write(args: argparse.Namespace, compared: Any, method: Any) -> list[str]:
+def _write(args: argparse.Namespace, compared: Any, method: Any, failure: WorkbenchError | None) -> list[str]:
     """Write the report; returns what is to be said of it."""
     import json
 
@@ -107,7 +118,8 @@ def _write(args: argparse.Namespace, compared: Any, method: Any) -> list[str]:
         return []
     from workbench.comparing.report import comparison_html, unread_notes
 
-    write_out(args.out, comparison_html(compared, first=args.sample, method=method))
+    notes = () if failure is None else (f"Attribution ended early: {failure}",)
+    write_out(args.out, comparison_html(compared, first=args.sample, method=method, notes=notes))
     return unread_notes(compared.comparison, args.sample)
 
 
@@ -116,8 +128,8 @@ def _show(comparison: Any) -> None:
     write(f"{plain(source.title)} ({source.split}): {source.n:,} samples, {source.n_candidates:,} candidates")
     names = [plain(side.name) for side in comparison.sides]
     if comparison.metrics:
-        rows = [(one.name, *map(_estimate, one.values)) for one in comparison.metrics]
-        write("\n" + table(rows, head=("quality", *names)))
+        rows = [(one.name, *map(_estimate, one.values), _numbers(one.values)) for one in comparison.metrics]
+        write("\n" + table(rows, head=("quality", *names, "samples")))
     for pair in comparison.pairs:
         write(f"\n{names[pair.other]} against {names[pair.reference]}")
         for part in (
@@ -147,6 +159,13 @@ def _refused(refused: Any) -> str:
 
 def _estimate(found: Any) -> str:
     return "-" if found is None else f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _numbers(values: Any) -> str:
+    """Of how many samples the values of a row are: once where that is the same for all, else one after the other."""
+    told = ["-" if one is None else f"{one.n:,}" for one in values]
+    known = {one for one in told if one != "-"}
+    return known.pop() if len(known) == 1 else " / ".join(told)
 
 
 def _differences(pair: Any) -> str:

@@ -24,6 +24,8 @@ class Groups:
     """Empty where nothing is grouped."""
     rows: Mapping[str, Bool[np.ndarray, " rows"]]
     """By value, in alphabetical order; a row without the column, or that could not be used, is in none."""
+    note: str = ""
+    """Why nothing is grouped, though there is the usual column."""
 
 
 def group_rows(question: Question, column: str | None) -> Groups:
@@ -41,7 +43,9 @@ def group_rows(question: Question, column: str | None) -> Groups:
     values = [str(one[name]) if name in one else None for one in known]
     found = sorted({value for value in values if value is not None})
     if column is None and not 1 < len(found) <= MAX_GROUPS:
-        return Groups(column="", rows={})
+        many = len(found) > MAX_GROUPS
+        told = f"The column '{name}' has {len(found):,} values, more than {MAX_GROUPS}, so quality is not told by it."
+        return Groups(column="", rows={}, note=told if many else "")
     if not found:
         columns = sorted({other for one in known for other in one})
         there = f"there are: {', '.join(columns)[:300]}" if columns else "the data have none"

@@ -1,6 +1,7 @@
 """Where readings lie: a folder for each, named by what it holds, so that the same reading is never made twice."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection, Iterable
@@ -13,11 +14,13 @@ from workbench.errors import BadInput
 MAX_BYTES = 8 * 2**30
 _IN_USE = 3600.0
 """Seconds since its last use for which a folder is taken to be in use, perhaps by another process."""
+_OURS = re.compile(r"([a-z]+-)?[0-9a-f]{32}")
+"""Keys: a kind or none, and half of a SHA-256. Folders of other names are somebody else's."""
 
 
 @final
 class Kept:
-    """Folders by key; those used longest ago go first.
+    """Folders by key; those used longest ago go first. What else lies in the root is neither counted nor touched.
 
     Args:
         root: made when needed, readable for its owner alone.
@@ -42,7 +45,8 @@ class Kept:
 
     def tidy(self, spare: Collection[str] = ()) -> None:
         """Delete what is beyond the limit, but nothing that is spared or was used within the hour."""
-        held = [folder for folder in self.root.iterdir() if folder.is_dir()] if self.root.is_dir() else []
+        there = self.root.iterdir() if self.root.is_dir() else ()
+        held = [folder for folder in there if _OURS.fullmatch(folder.name) and folder.is_dir()]
         held.sort(key=_used)
         total = sum(map(_weigh, held))
         for folder in held:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, final
 
@@ -101,6 +101,7 @@ def choose(names: Sequence[str]) -> tuple[Chosen, ...]:
     if not 2 <= len(names) <= MAX_CHECKPOINTS:
         raise BadInput(f"A comparison is of 2 to {MAX_CHECKPOINTS} checkpoints, not {len(names)}.")
     found: list[Chosen] = []
+    called = []
     for given in names:
         path = resolve_checkpoint(given)
         check_folder(path)
@@ -110,10 +111,12 @@ def choose(names: Sequence[str]) -> tuple[Chosen, ...]:
             if other.sha256 == sha256:
                 same = "given twice" if other.path.resolve() == path.resolve() else f"the same as '{other.path}'"
                 raise BadInput(f"The checkpoint '{given[:200]}' is {same}; a comparison needs checkpoints that differ.")
-        name = read_card(path).name
-        taken = {other.name for other in found}
-        found.append(Chosen(path=path, name=name if name not in taken else str(path), sha256=sha256))
-    return tuple(found)
+        called.append(read_card(path).name)
+        found.append(Chosen(path=path, name=str(path), sha256=sha256))
+    # Where two have the same name, none keeps it: which of both is meant could not be told.
+    return tuple(
+        replace(one, name=name) if called.count(name) == 1 else one for one, name in zip(found, called, strict=True)
+    )
 
 
 def make_comparison(
@@ -166,7 +169,7 @@ def make_comparison(
         pairs=tuple(pairs),
         refused=tuple(refused),
         samples=_samples(question, readings, scores),
-        notes=(*question.notes, *_notes(readings, names)),
+        notes=(*question.notes, *_notes(readings, names), *((groups.note,) if groups.note else ())),
         seconds=round(time.perf_counter() - begin, 3),
     )
     tell(1.0, "done")
@@ -349,6 +352,12 @@ def _notes(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
             yield (
                 f"'{name}' could not embed {len(refused):,} of {reading.about.n_documents:,} candidates. The first reason: "
                 f"{next(iter(refused.values()))}"
+            )
+        thoughts = [row.thought for row in reading.rows if row.thought is not None]
+        if cut := sum(thought.finish == "length" for thought in thoughts):
+            yield (
+                f"{cut:,} of {len(thoughts):,} texts of '{name}' did not end within the tokens that a text may have here (at most "
+                f"{MAX_TOKENS:,}) and were cut off; what stands after the cut counts as not said."
             )
 
 

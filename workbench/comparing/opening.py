@@ -119,7 +119,7 @@ def _label(one: int | None, other: int | None, *, alone: bool) -> str:
 
 
 def _standings(compared: Compared, found: PairComparison, sample: int) -> tuple[Standing, ...]:
-    """The first candidates of both sides and the right one; none where rankings are not compared."""
+    """The first candidates of both sides and the right ones; none where rankings are not compared."""
     question = compared.question
     if any(one.what == "rankings" for one in found.refused):
         return ()
@@ -129,17 +129,17 @@ def _standings(compared: Compared, found: PairComparison, sample: int) -> tuple[
     ranked = [np.where(known, one, -np.inf) for one in cosines]
     # Counted as the ranks of the right document are: ties count against a candidate.
     places = [known.sum() - (one[known][None] < one[:, None]).sum(axis=1) for one in ranked]
-    target = question.rows[sample].target
+    right = question.rows[sample].right
     shown = {int(at) for one in ranked for at in top_k(one, SHOWN) if known[at]}
-    if target is not None and known[target]:
-        shown.add(target)
+    shown.update(at for at in right if known[at])
+    if len(right) == 1 and known[right[0]]:
         for place, side in zip(places, (found.reference, found.other), strict=True):
             # As it was counted over all samples at once, where sums may end in another last bit.
-            place[target] = compared.comparison.samples[sample].ranks[side] or place[target]
+            place[right[0]] = compared.comparison.samples[sample].ranks[side] or place[right[0]]
     return tuple(
         Standing(
             text=question.told(at),
-            is_target=at == target,
+            is_target=at in right,
             rank_reference=int(places[0][at]),
             rank_other=int(places[1][at]),
             score_reference=float(cosines[0][at]),

@@ -145,7 +145,9 @@ def _refuse(
         why = f"Each ranks other candidates: {counts} of {readings[0].about.n_documents:,} that it could not embed."
         found.append(Refused(what="rankings", why=why))
     elif not (total := readings[0].about.n_documents):
-        found.append(Refused(what="rankings", why="The data name no right documents, so there is nothing to rank."))
+        found.append(
+            Refused(what="rankings", why="No right document is known or could be read, so there is nothing to rank.")
+        )
     elif (known := total - len(refused[0])) < LEAST_RANKED:
         why = f"Both could embed {known:,} of {total:,} candidates, and a ranking is of {LEAST_RANKED} or more."
         found.append(Refused(what="rankings", why=why))

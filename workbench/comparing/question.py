@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, final
 
-from workbench.data.reader import find_reader
+from workbench.data.reader import Reader, find_reader
 from workbench.data.records import Pair, Row
-from workbench.data.sifting import make_pair, name_rows
+from workbench.data.sifting import Report, make_pair, name_rows
 from workbench.errors import BadInput
 from workbench.types import Sample
 
@@ -30,8 +30,13 @@ class AskedRow:
     id: str
     pair: Pair | None
     error: str = ""
-    target: int | None = None
-    """Place of the right document among the candidates."""
+    right: tuple[int, ...] = ()
+    """Places of its right documents among the candidates, the one that the data name first before the others."""
+
+    @property
+    def target(self) -> int | None:
+        """Place of the right document, of several the first; None where there is none."""
+        return self.right[0] if self.right else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,7 @@ class Question:
         object.__setattr__(self, "key", self._key())
 
     def _key(self) -> str:
-        rows = [[row.id, None if row.pair is None else content(row.pair.query), row.target] for row in self.rows]
+        rows = [[row.id, None if row.pair is None else content(row.pair.query), _key_of(row)] for row in self.rows]
         documents = [[name, content(one)] for name, one in zip(self.names, self.documents, strict=True)]
         asked = json.dumps([self.revision, self.split, rows, documents])
         return hashlib.sha256(asked.encode()).hexdigest()
@@ -68,7 +73,8 @@ class Question:
 def pose(data: str, *, split: str = "test", n: int | None = None) -> Question:
     """Read the first rows of a data set, and the documents that they are to find.
 
-    Candidates are the distinct right documents of the rows, and of further rows where those are fewer than 200. A row that
+    Candidates are the distinct right documents of the rows, those too that the data name by id alone. Where these are fewer
+    than 200, right documents of the rows after them are added, and of what had to be read through for the ids. A row that
     cannot be used stays in the question with its reason.
 
     Args:
@@ -84,24 +90,24 @@ def pose(data: str, *, split: str = "test", n: int | None = None) -> Question:
     reader, source = find_reader(data, split=split)
     info = reader.describe(source, split=split)
     rows = name_rows(reader.rows(source, split=split))
-    documents: dict[str, Sample] = {}
-    asked = tuple(_asked(row, documents) for row in islice(rows, DEFAULT_N if n is None else n))
+    gathered = _Gathered()
+    asked = tuple(_asked(row, gathered.documents) for row in islice(rows, DEFAULT_N if n is None else n))
     if not any(row.pair for row in asked):
         why = f" The first reason: {asked[0].error}" if asked else ""
         raise BadInput(f"'{data[:200]}' has no row in its split '{split}' that can be compared.{why}")
-    before = len(documents)
-    if before:
-        _fill(rows, documents)
-    places = {name: place for place, name in enumerate(documents)}
+    gathered.fetch(reader, source, split, asked)
+    gathered.fill(rows)
+    places = {name: place for place, name in enumerate(gathered.documents)}
+    placed = tuple(_placed(row, places) for row in asked)
     return Question(
         data=data,
         split=split,
         title=info.title,
         revision=info.revision,
-        rows=tuple(_placed(row, places) for row in asked),
-        names=tuple(documents),
-        documents=tuple(documents.values()),
-        notes=_notes(asked, before, len(documents), info.pool),
+        rows=placed,
+        names=tuple(gathered.documents),
+        documents=tuple(gathered.documents.values()),
+        notes=(*_notes(placed, gathered), *(_LOCAL for _ in range(info.pool == "local" and bool(places)))),
     )
 
 
@@ -116,6 +122,62 @@ def check_unchanged(question: Question) -> None:
         )
 
 
+@final
+class _Gathered:
+    """Candidates as they are found."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Sample] = {}
+        """By id; at first the right documents that rows carry themselves."""
+        self.own = 0
+        """Right documents of the rows that are asked."""
+        self.later = 0
+        """Of rows after them."""
+        self.passed = 0
+        """Others, that were read on the way to the right ones."""
+        self.lost: list[str] = []
+        """Right documents that are named by id and were not found."""
+        self.why = ""
+        """The first reason."""
+        self.looked = 0
+        """Rows that were looked at for more."""
+        self._spare: dict[str, Sample] = {}
+
+    def fetch(self, reader: Reader, source: str, split: str, asked: tuple[AskedRow, ...]) -> None:
+        """Read the right documents that the data name by id alone, if there are such."""
+        named = (name for row in asked if row.pair for name in row.pair.relevant)
+        wanted = dict.fromkeys(name for name in named if name not in self.documents)
+        report = Report()
+        if wanted:
+            for document in reader.documents(source, split=split, on_error="skip", report=report):
+                if document.id in wanted:
+                    self.documents[document.id] = document.sample
+                    del wanted[document.id]
+                elif len(self._spare) < MIN_CANDIDATES and document.id not in self.documents:
+                    self._spare[document.id] = document.sample
+                if not wanted and len(self.documents) + len(self._spare) >= MIN_CANDIDATES:
+                    break
+        self.lost = list(wanted)
+        self.why = report.problems[0].reason if report.problems else ""
+        self.own = len(self.documents)
+
+    def fill(self, rows: Iterator[Row]) -> None:
+        """Take more where there are too few, but none where nothing is ranked."""
+        if not self.own:
+            return
+        for row in islice(rows, LOOK_AHEAD) if self.own < MIN_CANDIDATES else ():
+            self.looked += 1
+            _asked(row, self.documents)
+            if len(self.documents) >= MIN_CANDIDATES:
+                break
+        self.later = len(self.documents) - self.own
+        for name, sample in self._spare.items():
+            if len(self.documents) >= MIN_CANDIDATES:
+                break
+            self.documents.setdefault(name, sample)
+        self.passed = len(self.documents) - self.own - self.later
+
+
 def _asked(row: Row, documents: dict[str, Sample]) -> AskedRow:
     try:
         pair = make_pair(row)
@@ -123,40 +185,50 @@ def _asked(row: Row, documents: dict[str, Sample]) -> AskedRow:
         return AskedRow(number=row.number, id=row.id, pair=None, error=str(error))
     if pair.target is not None:
         documents.setdefault(_name(pair, pair.target), pair.target)
-    return AskedRow(number=row.number, id=row.id, pair=pair)
-
-
-def _fill(rows: Iterator[Row], documents: dict[str, Sample]) -> None:
-    for row in islice(rows, LOOK_AHEAD):
-        if len(documents) >= MIN_CANDIDATES:
-            return
-        _asked(row, documents)
+    # Nobody is asked about negatives, and where data carry images in their tables, these would stay in memory.
+    return AskedRow(number=row.number, id=row.id, pair=replace(pair, negatives=()))
 
 
 def _placed(row: AskedRow, places: dict[str, int]) -> AskedRow:
-    if row.pair is None or row.pair.target is None:
+    if row.pair is None:
         return row
-    return AskedRow(number=row.number, id=row.id, pair=row.pair, target=places[_name(row.pair, row.pair.target)])
+    pair = row.pair
+    first = [] if pair.target is None else [_name(pair, pair.target)]
+    others = sorted(pair.relevant, key=lambda name: -pair.relevant[name])
+    return replace(row, right=tuple(places[name] for name in dict.fromkeys((*first, *others)) if name in places))
 
 
 def _name(pair: Pair, target: Sample) -> str:
     return pair.target_id or target.id
 
 
-def _notes(rows: tuple[AskedRow, ...], own: int, total: int, pool: str) -> tuple[str, ...]:
-    found = []
+def _key_of(row: AskedRow) -> list[int] | int | None:
+    return list(row.right) if len(row.right) > 1 else row.target
+
+
+_LOCAL = "In this data set every query has candidates of its own; here all share one list, so Hit@1 is not the published one."
+
+
+def _notes(rows: tuple[AskedRow, ...], gathered: _Gathered) -> Iterator[str]:
     if bad := [row for row in rows if row.pair is None]:
-        found.append(f"{len(bad):,} of {len(rows):,} rows could not be used. The first reason: {bad[0].error}")
-    if not total:
-        found.append("The data name no right documents, so there is nothing to rank.")
-    else:
-        more = f", and {total - own:,} of rows after them" if total > own else ""
-        found.append(f"Candidates are the {own:,} distinct right documents of these rows{more}.")
-    if total and pool == "local":
-        found.append(
-            "In this data set every query has candidates of its own; here all share one list, so Hit@1 is not the published one."
+        yield f"{len(bad):,} of {len(rows):,} rows could not be used. The first reason: {bad[0].error}"
+    if lost := gathered.lost:
+        why = f" The first reason: {gathered.why}" if gathered.why else ""
+        told = f"{len(lost):,} right documents that the data name, such as '{lost[0][:100]}', could not be read."
+        yield f"{told} They are no candidates.{why}"
+    if not gathered.own:
+        if not gathered.lost:
+            yield "The data name no right documents, so there is nothing to rank."
+        return
+    short = len(gathered.documents) < MIN_CANDIDATES and gathered.looked == LOOK_AHEAD
+    among = f" (of the {LOOK_AHEAD:,} that were looked at)" if short else ""
+    later = f", and {gathered.later:,} of rows after them{among}" if gathered.later or short else ""
+    passed = f", and {gathered.passed:,} others of the data set's documents" if gathered.passed else ""
+    yield f"Candidates are the {gathered.own:,} distinct right documents of these rows{later}{passed}."
+    if several := sum(len(row.right) > 1 for row in rows):
+        yield (
+            f"{several:,} rows have several right documents: the best placed of them counts, and none counts against another."
         )
-    return tuple(found)
 
 
 def content(sample: Sample) -> tuple[Any, ...]:

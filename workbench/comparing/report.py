@@ -1,12 +1,13 @@
 """The report of a comparison: which samples it shows in full, opened from the disk and handed to the renderer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from workbench.attribution import AttributionProbe
 from workbench.comparing.making import Compared
 from workbench.comparing.opening import open_sample
-from workbench.comparison import Comparison, PairComparison
+from workbench.comparison import Comparison, PairComparison, SampleView
+from workbench.errors import BadInput
 from workbench.images import open_image
 from workbench.render import comparison_html as renderer
 
@@ -14,23 +15,54 @@ EACH = 4
 """Samples in full of each list: rank lost, rank gained, thought changed."""
 
 
-def comparison_html(compared: Compared, *, first: str | None = None, method: AttributionProbe | None = None) -> str:
-    """One self-contained HTML file. Raises BadInput when an image has gone or changed since it was read, or a reading has.
+def comparison_html(
+    compared: Compared, *, first: str | None = None, method: AttributionProbe | None = None, notes: Sequence[str] = ()
+) -> str:
+    """One self-contained HTML file. Raises BadInput when a reading has gone since it was made.
 
     Args:
         compared: the comparison.
         first: id of the sample that comes first, where both could read it (else a note says why not); None: the first that
             both could read.
-        method: whose maps are shown, of the samples that it was made for.
+        method: whose maps are shown, of the samples that it was made for; a note says when these are not all.
+        notes: said besides.
     """
-    shown = [
-        renderer.ShownSample(view=view, pictures=tuple(open_image(image) for image in view.images))
+    views = [
+        open_sample(compared, sample, number, method=method)
         for number, samples in enumerate(shown_samples(compared, first=first))
-        for view in (open_sample(compared, sample, number, method=method) for sample in samples)
+        for sample in samples
     ]
     comparison = compared.comparison
-    notes = (*comparison.notes, *unread_notes(comparison, first))
-    return renderer.comparison_html(replace(comparison, notes=notes), shown)
+    told = [*comparison.notes, *unread_notes(comparison, first), *notes]
+    if method is not None:
+        told += _unmade(views, method)
+    shown, gone = _with_pictures(comparison, views)
+    return renderer.comparison_html(replace(comparison, notes=(*told, *gone)), shown)
+
+
+def _unmade(views: Sequence[SampleView], method: AttributionProbe) -> Iterator[str]:
+    seen = [view for view in views if view.images]
+    made = sum(view.attributed is not None for view in seen)
+    if made < len(seen):
+        yield (
+            f"Maps of {method.title} were made for {made:,} of the {len(seen):,} samples with an image that are shown in full; the "
+            "others show attention alone."
+        )
+
+
+def _with_pictures(
+    comparison: Comparison, views: Sequence[SampleView]
+) -> tuple[list[renderer.ShownSample], dict[str, None]]:
+    """The samples with their pictures, and why some have none."""
+    shown, gone = [], {}
+    for view in views:
+        try:
+            pictures = tuple(open_image(image) for image in view.images)
+        except BadInput as error:
+            pictures = ()
+            gone[f"Sample '{comparison.samples[view.sample].id}' is shown without its picture: {error}"] = None
+        shown.append(renderer.ShownSample(view=view, pictures=pictures))
+    return shown, gone
 
 
 def shown_samples(compared: Compared, *, first: str | None = None) -> list[list[int]]:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from workbench.comparing.question import AskedRow, Question
+from workbench.comparing.ranking import best_right
 from workbench.comparing.reading import Reading, ReadRow
 from workbench.comparing.spelling import Cuts, common_words, cuts_of, is_cut_alike
 from workbench.comparison import Difference, Estimate, Metric, Writes
@@ -14,7 +15,7 @@ from workbench.data.reader import find_reader
 from workbench.data.readers.shapes import sample_at
 from workbench.data.shapes import score_thought
 from workbench.data.shapes.language import caption
-from workbench.mapping.gathering import is_right
+from workbench.mapping.gathering import is_right, tells_target
 from workbench.stats import Interval, bootstrap_interval, paired_interval, rank_of
 
 SEED = 0
@@ -28,7 +29,8 @@ _ABOUT = {
     "mrr": "Mean of 1 / rank of the right document: 1 where all rank first.",
     "thought_exact": "Share of the thoughts that list every object with the right place, size, colour and shape, and none besides.",
     "answer_exact": "Share of the thoughts whose answer is the right one, word for word.",
-    "target_exact": "Share of the thoughts that are the words of the right document.",
+    "target_exact": "Share of the thoughts that are the words of the right document, on Shapes letter for letter, elsewhere without "
+    "regard to case and punctuation.",
     "token_log_probability": "Mean log-probability (nats) of the tokens of the decoded thought: how sure it is, not how right.",
 }
 
@@ -69,8 +71,7 @@ def score(question: Question, reading: Reading, name: str) -> Scores:
         name: what reasons call it.
     """
     cosines = reading.embeddings() @ reading.documents().T
-    targets = np.array([-1 if row.target is None else row.target for row in question.rows])
-    ranks = _ranks(cosines, targets)
+    ranks = _ranks(cosines, [row.right for row in question.rows])
     known = ranks > UNKNOWN
     values: dict[str, np.ndarray] = {}
     undefined: dict[str, str] = {}
@@ -149,15 +150,19 @@ def estimate(interval: Interval) -> Estimate:
     return Estimate(value=interval.value, low=interval.low, high=interval.high, n=interval.n)
 
 
-def _ranks(cosines: Float[np.ndarray, "rows documents"], targets: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
-    ranks = np.full(len(targets), UNKNOWN, dtype=np.int64)
-    if not cosines.shape[1]:
+def _ranks(cosines: Float[np.ndarray, "rows documents"], right: Sequence[Sequence[int]]) -> Int[np.ndarray, " rows"]:
+    ranks = np.full(len(right), UNKNOWN, dtype=np.int64)
+    # Right documents that it could embed, for queries that it could read.
+    known = [[at for at in one if np.isfinite(cosines[row, at])] for row, one in enumerate(right)]
+    asked = [row for row, one in enumerate(known) if one]
+    if not asked:
         return ranks
-    asked = np.flatnonzero(targets >= 0)
-    asked = asked[np.isfinite(cosines[asked, targets[asked]])]
     # A document without embedding is found by nobody; as NaN it would count against the right one.
     ranked = np.nan_to_num(cosines[asked], nan=-np.inf)
-    ranks[asked] = rank_of(ranked, targets[asked])
+    for place, row in enumerate(asked):
+        if len(known[row]) > 1:
+            ranked[place] = best_right(ranked[place], known[row])
+    ranks[asked] = rank_of(ranked, np.array([known[row][0] for row in asked]))
     return ranks
 
 
@@ -173,7 +178,7 @@ def _score_thoughts(
     reads = _reader_of(question)
     told = writes(reading)
     if told == "nothing":
-        undefined |= dict.fromkeys(reads, f"'{name}' writes no text.")
+        undefined |= dict.fromkeys((*reads, "token_log_probability"), f"'{name}' writes no text.")
         return {}
     if told == "target":
         why = f"'{name}' tells the words of its target, not a reasoning."
@@ -224,4 +229,5 @@ def _tells_target(row: AskedRow, read: ReadRow) -> float:
     assert row.pair is not None
     assert read.thought is not None
     target = row.pair.target
-    return read.thought.text.strip() == target.text.strip() if target is not None and target.text else float("nan")
+    found = None if target is None else tells_target(read.thought.text, target.text)
+    return float("nan") if found is None else found

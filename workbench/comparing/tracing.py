@@ -24,8 +24,10 @@ SIZE = 32
 WORDS = 3
 """Words told of each think token."""
 MAX_TOKENS = 256
+"""Tokens of a decoded thought; a longer one is cut off."""
 _POSITIONS = {"cpu": 1_024, "cuda": 16_384}
 """Positions that run through the model together."""
+_NOT_FINITE = "The model gave numbers that are not finite; another dtype (--dtype float32 or bfloat16) may help."
 T = TypeVar("T")
 
 
@@ -137,8 +139,12 @@ class _Tracer:
             for batch in self._batches(part, rows):
                 self._steps.check(message)
                 encoded = self._prepare(part, batch, rows)
-                if encoded:
-                    found |= zip(encoded, self._model.embed(list(encoded.values())), strict=True)
+                embedded = self._model.embed(list(encoded.values())) if encoded else ()
+                for place, embedding in zip(encoded, embedded, strict=True):
+                    if np.isfinite(embedding).all():
+                        found[place] = embedding
+                    else:
+                        rows[place] = ReadRow(error=_NOT_FINITE)
             arrays = {"embedding": np.stack([found[place] for place in sorted(found)])} if found else {}
             self._write("documents", number, rows, arrays)
 
@@ -200,13 +206,20 @@ class _Tracer:
         if not encoded:
             return []
         try:
-            return list(zip(encoded, self._model.trace(list(encoded.values()), Keep(edits=False)), strict=True))
+            traces = self._model.trace(list(encoded.values()), Keep(edits=False))
         except (BadInput, Unsupported) as error:
             if len(batch) == 1:
                 rows[batch[0]] = _refused(error)
                 return []
             # What one sample of a batch is refused for must not cost the others theirs.
             return [found for place in batch for found in self._trace(part, [place], rows)]
+        found = []
+        for place, trace in zip(encoded, traces, strict=True):
+            if all(np.isfinite(one).all() for one in (trace.embedding, trace.latents)):
+                found.append((place, trace))
+            else:
+                rows[place] = ReadRow(error=_NOT_FINITE)
+        return found
 
     def _read_thoughts(self, traces: dict[int, Trace], rows: list[ReadRow]) -> None:
         if not traces:

@@ -157,10 +157,10 @@ def _anchor(pair: int, sample: int) -> str:
 def _samples(comparison: Comparison, pair: PairComparison, names: tuple[str, str], shown: Sequence[ShownSample]) -> str:
     if not shown:
         return ""
-    about = (
-        f'<p class="cp-soft">{len(shown):,} of {len(pair.changes):,} samples in full: the first, and those that changed most. '
-        "Drag the lower right corner of a picture's left half to slide from one checkpoint to the other.</p>"
-    )
+    told = f"{len(shown):,} of {len(pair.changes):,} samples in full: the first, and those that changed most."
+    if any(one.view.images and not one.view.apart for one in shown):
+        told += " Drag the lower right corner of a picture's left half to slide from one checkpoint to the other."
+    about = f'<p class="cp-soft">{told}</p>'
     return about + "".join(_sample(comparison, one, names, is_open=place == 0) for place, one in enumerate(shown))
 
 
@@ -238,7 +238,9 @@ def _origin(comparison: Comparison) -> str:
     data = (
         f"<tr><th>data</th><td>{escape(comparison.source.data)}</td><td>{escape(comparison.source.revision)}</td></tr>"
     )
-    head = "<tr><th></th><th>where</th><th>content (SHA-256 of weights, revision of data)</th></tr>"
+    head = (
+        "<tr><th></th><th>name of the folder, or data</th><th>content (SHA-256 of weights, revision of data)</th></tr>"
+    )
     return (
         f'<section><h2>Where these numbers come from</h2><div class="cp-wide"><table><thead>{head}</thead>'
         f"<tbody>{''.join(rows)}{data}</tbody></table></div></section>"

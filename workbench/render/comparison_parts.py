@@ -74,9 +74,10 @@ def quality_html(comparison: Comparison, pair: PairComparison) -> str:
             continue
         found = differences.get(metric.name)
         title = f'<span title="{escape(metric.about)}">{escape(TITLES[metric.name])}</span>'
-        rows.append([title, *(_estimate(one, metric.name) for one in values), *_difference(found, metric.name)])
+        rows.append([title, *_estimates(values, found, metric.name), *_difference(found, metric.name)])
     if not rows:
-        return '<p class="cp-soft">There is nothing to measure quality by: the data name neither right documents nor answers.</p>'
+        why = "no right document is known or could be read, and no text of theirs can be held against an answer of the data."
+        return f'<p class="cp-soft">There is nothing to measure quality by: {why}</p>'
     names = [escape(comparison.sides[side].name) for side in (pair.reference, pair.other)]
     head = ["", *names, "difference", "samples", f"samples where {names[1]} is higher", "lower"]
     about = (
@@ -98,7 +99,7 @@ def groups_html(comparison: Comparison, pair: PairComparison) -> str:
             values = next((one.values for one in group.metrics if one.name == metric), None)
             found = next((one for one in group.differences if one.metric == metric), None)
             if values is not None:
-                told = [_estimate(one, metric) for one in values]
+                told = _estimates(values, found, metric)
                 change, n, *sides = _difference(found, metric)
                 # A column of its own for the few groups of which a row could not be read would not fit beside the others.
                 read = f"{group.n:,}" if found is None or found.change.n == group.n else f"{n} of {group.n:,}"
@@ -265,6 +266,15 @@ def _estimate(found: Estimate | None, metric: str) -> str:
     if found is None:
         return "<small>not defined</small>"
     return f"{_value(found.value, metric)} ({_value(found.low, metric)} to {_value(found.high, metric)})"
+
+
+def _estimates(values: Sequence[Estimate | None], found: Difference | None, metric: str) -> list[str]:
+    """Values of one row; each says of how many samples it is, where these are not the same for all of the row."""
+    numbers = {one.n for one in values if one is not None} | ({found.change.n} if found is not None else set())
+    told = [_estimate(one, metric) for one in values]
+    if found is not None and len(numbers) == 1:
+        return told
+    return [f"{text} <small>of {one.n:,}</small>" if one else text for text, one in zip(told, values, strict=True)]
 
 
 def _difference(found: Difference | None, metric: str) -> list[str]:
