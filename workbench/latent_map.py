@@ -183,6 +183,9 @@ class LatentMap:
         for name, values in sized.items():
             if len(values) != n:
                 raise ValueError(f"the map has {n} points but '{name}' has {len(values)}")
+        names = [column.name for column in self.columns]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the map has two columns of one name: {names}")
         if self.shown not in self.projections:
             raise ValueError(f"the map is to show '{self.shown}', but has only {sorted(self.projections)}")
 

@@ -8,7 +8,7 @@ import pytest
 from comparisons import write_data
 
 from workbench.auditing.bm25 import Bm25
-from workbench.auditing.budgets import curve, find_budget, find_folds, fit_policy, stops
+from workbench.auditing.budgets import _thriftiest, curve, find_budget, find_folds, fit_policy, stops
 from workbench.auditing.crossing import Square, crossed_sample, sums_of_squares
 from workbench.auditing.figures import chance_hit, edit_figures, shares, whole_figures
 from workbench.auditing.fitting import Fit
@@ -159,6 +159,20 @@ def test_the_policy_is_chosen_on_other_rows_where_there_are_any() -> None:
     fallen_back = find_budget(found, PLANNED, few, 0)
     assert fallen_back is not None
     assert fallen_back.fitted_on == ""
+
+
+@pytest.mark.parametrize("n", [100, 200, 300])
+@pytest.mark.parametrize("tolerance", [0.01, 0.02, 0.05])
+def test_a_loss_of_just_the_tolerance_is_allowed(n: int, tolerance: float) -> None:
+    may = round(tolerance * n)
+    for first in range(may, n, 7):
+        hits = np.zeros((n, 3))
+        hits[:first, 1:] = 1
+        hits[:may, 1] = 0  # lost with one thought
+        agree = np.full((n, 2), 0.9)
+        assert _thriftiest(hits, agree, tolerance) == pytest.approx(0.9)
+        hits[may, 1] = 0
+        assert _thriftiest(hits, agree, tolerance) > 1 or first == may
 
 
 def test_the_curve_of_the_policy_goes_from_one_thought_to_all() -> None:

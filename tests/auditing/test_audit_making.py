@@ -291,6 +291,8 @@ def test_without_another_split_the_policy_is_chosen_on_halves_and_that_is_told(
     assert audit.budget.fitted_on == ""
     assert any("chosen on one half" in note and "0 rows that are not audited" in note for note in audit.notes)
     same = run_audit(tiny_checkpoint, "shapes", split="test", n=N, fit_split="test", kept=tmp_path / "kept")
+    other = run_audit(tiny_checkpoint, "shapes", split="test", n=N, fit_split="valid", kept=tmp_path / "kept")
+    assert any("the split valid cannot be used (There is no" in note for note in other.notes)
     assert any("is the one that is audited" in note for note in same.notes)
 
 

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.decomposition
+from planted import PROVENANCE
 from planted_points import WORDS, group_vectors, make_points
 
 from workbench.errors import BadInput, Cancelled
 from workbench.latent_map import NO_VALUE, LatentMap
-from workbench.mapping.cloud import make_cloud
-from workbench.mapping.fitting import FitFailed
+from workbench.mapping.cloud import GRAIN, make_cloud
+from workbench.mapping.fitting import Fit, FitFailed, Fitted
+from workbench.mapping.gathering import Gatherer
 from workbench.mapping.making import make_map
 from workbench.mapping.pca import principal_components
 from workbench.mapping.settings import MapSettings, check_metric, check_projection
@@ -40,6 +42,16 @@ def test_components_beyond_the_rank_are_zero() -> None:
     np.testing.assert_array_equal(found[:, 1:], 0)
 
 
+def test_small_components_of_many_vectors_are_kept() -> None:
+    draw = np.random.default_rng(0)
+    vectors = draw.standard_normal((50_000, 12)).astype(np.float32)
+    vectors[:, 0] *= 20
+    found = principal_components(vectors, 12)
+    spread = found.std(axis=0)
+    assert spread[0] == pytest.approx(20, rel=0.02)
+    np.testing.assert_allclose(spread[1:], 1, rtol=0.03)
+
+
 def test_copies_are_one_point() -> None:
     vectors, _ = group_vectors(20, 2, 8)
     vectors[7] = vectors[3]
@@ -50,6 +62,33 @@ def test_copies_are_one_point() -> None:
     assert set(np.flatnonzero(cloud.inverse == cloud.inverse[3]).tolist()) == {3, 7, 11, 12}
     np.testing.assert_allclose(np.linalg.norm(cloud.vectors, axis=1), 1, rtol=1e-6)
     assert len(make_cloud(vectors, "euclidean").vectors) == 18
+
+
+@pytest.mark.parametrize("dim", [8, 160, 1_024])
+def test_near_copies_are_one_point_in_any_number_of_dimensions(dim: int) -> None:
+    draw = np.random.default_rng(0)
+    lone = draw.standard_normal((200, dim))
+    lone /= np.linalg.norm(lone, axis=1, keepdims=True)
+    shift = draw.standard_normal((200, dim))
+    shift /= np.linalg.norm(shift, axis=1, keepdims=True)
+    near = make_cloud(np.concatenate([lone, lone + 1e-6 * shift]).astype(np.float32), "cosine")
+    assert near.inverse.tolist() == [*range(200), *range(200)]
+    assert near.first.tolist() == list(range(200))
+    apart = make_cloud(np.concatenate([lone, lone + 1e-4 * shift]).astype(np.float32), "euclidean")
+    assert len(apart.vectors) == 400
+
+
+def test_a_collapsed_cloud_is_merged_as_a_search_of_all_pairs_would() -> None:
+    draw = np.random.default_rng(1)
+    vectors = (1 + 2e-6 * draw.standard_normal((300, 4))).astype(np.float32)
+    cloud = make_cloud(vectors, "euclidean")
+    grain = GRAIN * np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1).mean())
+    between = np.linalg.norm(cloud.vectors[:, None].astype(np.float64) - cloud.vectors[None], axis=2)
+    assert 1 <= len(cloud.vectors) < 10
+    # Nobody is further from the one that stands for it than twice the grain, and all that are left apart differ.
+    held = np.linalg.norm(vectors.astype(np.float64) - cloud.vectors[cloud.inverse], axis=1)
+    assert held.max() <= 2 * grain
+    assert len(cloud.vectors) == 1 or between[~np.eye(len(between), dtype=bool)].min() > 0
 
 
 def test_copies_lie_in_one_place_and_are_counted() -> None:
@@ -174,6 +213,64 @@ def test_a_failed_fit_leaves_the_pca(monkeypatch: pytest.MonkeyPatch) -> None:
     found = make_map([make_points(vectors)], MapSettings(n_neighbours=6))
     assert found.shown == "pca"
     assert "The map shows the PCA. UMAP's process ended" in found.notes[-1]
+
+
+def test_a_failed_search_for_neighbours_leaves_the_pca(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise FitFailed("UMAP's process ended without a map (killed by signal 9; out of memory?).")
+
+    monkeypatch.setattr("workbench.mapping.making.run_fit", fail)
+    monkeypatch.setattr("workbench.mapping.ground.EXACT", 10)
+    vectors, _ = group_vectors(40, 2, 8)
+    found = make_map([make_points(vectors)], MapSettings(n_neighbours=6))
+    assert (found.shown, found.figures, found.neighbours.shape[1]) == ("pca", (), 0)
+    [told] = [note for note in found.notes if "Neighbours" in note]
+    assert told.startswith("Neighbours could not be searched for, so the map shows the PCA")
+    assert "killed by signal 9" in told
+
+
+def test_a_failed_repeat_leaves_the_umap_and_says_what_was_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, _ = group_vectors(40, 2, 8)
+    fits = []
+
+    def fail_second(fit: Fit, **_: Any) -> Fitted:
+        fits.append(fit)
+        if len(fits) > 1:
+            raise FitFailed("It took longer than 5 seconds.")
+        places = tuple(cloud.components[:, :2] for cloud in fit.clouds)
+        return Fitted(places=(places,), near=(None,), seconds={"compile": 0.0, "umap": 0.0}, versions={})
+
+    monkeypatch.setattr("workbench.mapping.making.run_fit", fail_second)
+    monkeypatch.setattr("workbench.mapping.making.REPEATED", 10)
+    found = make_map([make_points(vectors)], MapSettings(n_neighbours=6))
+    assert (found.shown, len(fits)) == ("umap", 2)
+    assert "Stability was not measured. It took longer than 5 seconds." in found.notes
+    assert not any("shows the PCA" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("name", ["cluster", "duplicate", "think position", "neighbours kept", "checkpoint"])
+def test_a_field_of_the_data_that_is_called_like_a_column_of_the_map_has_another_name(name: str) -> None:
+    gatherer = Gatherer("embedding", None, 12, tells=None)
+    for number in range(12):
+        record = {
+            "id": f"s{number}",
+            "row": number + 1,
+            "role": "query",
+            "text": "red",
+            "images": [],
+            "metadata": [{"name": name, "value": "ab"[number % 2]}],
+            "expected": None,
+            "thought": None,
+            "error": None,
+        }
+        vector = np.random.default_rng(number).standard_normal(4).astype(np.float32)
+        gatherer.add(record, {"embedding": vector}.get)
+    points = gatherer.points(PROVENANCE, source={}, title="t", seconds=0.0)
+    found = make_map([points], MapSettings(projection="pca", n_neighbours=3))
+    assert [found.column(f"{name} (data)").categories[code] for code in found.column(f"{name} (data)").values] == [
+        *"ab" * 6
+    ]
+    assert len({column.name for column in found.columns}) == len(found.columns)
 
 
 def test_an_unwanted_map_is_given_up() -> None:

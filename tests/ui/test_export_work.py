@@ -190,6 +190,23 @@ def test_a_new_export_takes_the_place_of_the_last_of_its_tab(desk: Desk, tmp_pat
         look_export(desk, first.key)
 
 
+def test_a_duplicated_tab_that_is_closed_takes_nothing_from_the_other(desk: Desk) -> None:
+    desk.exports._grace = 0.0
+    shared = start_export(desk, asked(n=3), "one")
+    assert wait(desk, shared)["state"] == "complete"
+    desk.exports.adopt(shared.key, "copy")
+    desk.exports.leave("copy")
+    desk.exports._drop_left()
+    assert shared.out.is_file()
+    # Nor does a new export in the copy.
+    desk.exports.adopt(shared.key, "copy")
+    wait(desk, start_export(desk, asked(n=2), "copy"))
+    assert look_export(desk, shared.key)["state"] == "complete"
+    desk.exports.leave("one")
+    desk.exports._drop_left()
+    assert not shared.folder.exists()
+
+
 def test_it_is_gone_with_its_tab_unless_another_takes_it_over(desk: Desk, tmp_path: Path) -> None:
     desk.exports = ExportShelf(tmp_path / "uploads", grace=0.05)
     engine = Gated()

@@ -183,6 +183,16 @@ def test_a_map_without_a_place_in_data_cannot_be_opened(desk: Desk, key: str) ->
         open_sample(desk, {"map": key, "sample": 2, "checkpoint": 0}, None)
 
 
+def test_a_sample_of_data_that_have_changed_is_not_taken_for_the_one_that_was_drawn(desk: Desk, key: str) -> None:
+    import dataclasses
+
+    latent_map = desk.maps.get(key)
+    older = {**latent_map.source, "revision": "sha256:before"}
+    desk.maps.put(key, dataclasses.replace(latent_map, source=older))
+    with pytest.raises(BadInput, match="changed since the map was drawn; draw the map again"):
+        open_sample(desk, {"map": key, "sample": 2, "checkpoint": 0}, None)
+
+
 def test_a_cancelled_map_ends(desk: Desk) -> None:
     asked = MapAsked(checkpoint=CHECKPOINT, data=SHAPES, n=20_000, of="embedding", projection="pca")
     found = json.loads(start_map(desk, asked, "tab"))

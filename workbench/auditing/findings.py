@@ -58,9 +58,9 @@ def find(
 
 
 def task_figures(
-    question: Question, measured: Measured, planned: Sequence[Planned], seed: int
+    question: Question, measured: Measured, planned: Sequence[Planned], n_candidates: int, seed: int
 ) -> tuple[TaskFigures, ...]:
-    """Figures by the task that the data give their rows; empty where they name fewer than two."""
+    """Figures by the task that the data give their rows; empty where they name fewer than two. Refused candidates do not count."""
     names = np.array([str(row.pair.query.metadata.get("task", "")) if row.pair else "" for row in question.rows])
     known = measured.rank[:, 0] > 0
     tasks = [name for name in np.unique(names[known]) if name and (known & (names == name)).sum() >= LEAST_OF_A_TASK]
@@ -69,7 +69,7 @@ def task_figures(
     found = []
     for name in tasks:
         rows = known & (names == name)
-        lost = shares(measured, planned, len(question.documents), seed, rows)
+        lost = shares(measured, planned, n_candidates, seed, rows)
         hits = estimates({"hit": (measured.rank[rows, 0] == 1).astype(float)}, seed)
         found.append(
             TaskFigures(

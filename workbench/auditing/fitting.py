@@ -15,7 +15,7 @@ from workbench.comparing.question import Question, content, pose
 from workbench.comparing.scores import UNKNOWN
 from workbench.edits import Edit
 from workbench.embedder import Editable, Embedder
-from workbench.errors import BadInput, Cancelled, Unsupported
+from workbench.errors import BadInput, Cancelled, UnknownName, Unsupported
 from workbench.models.runs import cut
 from workbench.stages import Progress
 from workbench.store import write_bytes_atomic
@@ -54,7 +54,7 @@ def pose_fit(data: str, split: str, asked: Question) -> tuple[Question | None, s
         return None, f"the split {split} is the one that is audited"
     try:
         found = pose(data, split=split, n=ROWS)
-    except BadInput as error:
+    except (BadInput, UnknownName) as error:
         return None, f"the split {split} cannot be used ({error})"
     audited = {content(row.pair.query) for row in asked.rows if row.pair}
     new = [row for row in found.rows if row.pair and row.target is not None and content(row.pair.query) not in audited]

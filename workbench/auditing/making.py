@@ -128,7 +128,7 @@ def make_audit(
         ) from error
     setup.kept.tidy({one.name for one in (*folders.used, edited)})
     tell(_EDITED, "Making figures")
-    audit = _figures(wanted, reading, folders.fitted, edited, begin)
+    audit = _figures(wanted, setup, reading, folders.fitted, edited, begin)
     tell(1.0, "done")
     return audit
 
@@ -230,7 +230,7 @@ def _asked(wanted: Wanted, reading: Reading) -> Asked:
     )
 
 
-def _figures(wanted: Wanted, reading: Reading, fitted: Path | None, edited: Path, begin: float) -> Audit:
+def _figures(wanted: Wanted, setup: Setup, reading: Reading, fitted: Path | None, edited: Path, begin: float) -> Audit:
     question, seed, info = wanted.question, wanted.seed, reading.info
     planned = plan(info.n_think, info.n_layers)
     measured = gather(edited, len(question.rows))
@@ -239,7 +239,7 @@ def _figures(wanted: Wanted, reading: Reading, fitted: Path | None, edited: Path
     edits = edit_figures(measured, planned, seed)
     measures = whole_figures(measured, planned, n_candidates, seed)
     lost = shares(measured, planned, n_candidates, seed)
-    tasks = task_figures(question, measured, planned, seed)
+    tasks = task_figures(question, measured, planned, n_candidates, seed)
     geometry = find_geometry(reading, measured.squares, seed)
     # A latent decoder tells its target and reads final states; the backbone's own reads keys and values.
     findings = find(info, edits, measures, lost, tasks, geometry, reads_last=info.tells == "target")
@@ -272,7 +272,7 @@ def _figures(wanted: Wanted, reading: Reading, fitted: Path | None, edited: Path
         geometry=geometry,
         not_tested=tuple(not_tested(info, question, edits, measures, tasks)),
         notes=tuple(_notes(wanted, reading, fit)),
-        command=_command(wanted),
+        command=_command(wanted, setup),
         seconds=round(time.perf_counter() - begin, 3),
         thresholds=thresholds_json(),
         is_whole=not reading.about.n_passing,
@@ -313,10 +313,12 @@ def _notes(wanted: Wanted, reading: Reading, fit: Fit | None) -> list[str]:
     return found
 
 
-def _command(wanted: Wanted) -> str:
+def _command(wanted: Wanted, setup: Setup) -> str:
     question, path = wanted.question, wanted.chosen.path
     named = path.name if bundled_checkpoints().get(path.name) == path else str(path)
     asked = ["--data", question.data, "--split", question.split, "--n", str(len(question.rows))]
     if wanted.fit_split != FIT_SPLIT:
         asked += ["--fit-split", wanted.fit_split]
+    asked += ["--device", setup.device] if setup.device else []
+    asked += ["--dtype", setup.dtype] if setup.dtype else []
     return shlex.join(["thinkscope", "audit", named, *asked, "--seed", str(wanted.seed)])

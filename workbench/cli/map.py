@@ -170,9 +170,11 @@ def _show(summary: dict[str, Any]) -> None:
         f"{plain(summary['title'])}: {summary['points']:,} points of {summary['samples']:,} samples, {summary['shown']}"
     )
     if summary["figures"]:
+        several = len(summary["checkpoints"]) > 1
         rows = [
             (
                 one["name"],
+                *([plain(summary["checkpoints"][one["checkpoint"]])] if several else []),
                 one["projection"],
                 f"{one['value']:.3f}",
                 "" if one["chance"] is None else f"{one['chance']:.3f}",
@@ -180,7 +182,10 @@ def _show(summary: dict[str, Any]) -> None:
             )
             for one in summary["figures"]
         ]
-        write("\n" + table(rows, head=("figure", "of", "value", "by chance", "points")))
+        write(
+            "\n"
+            + table(rows, head=("figure", *(["checkpoint"] if several else []), "of", "value", "by chance", "points"))
+        )
     if summary["clusters"]:
         rows = [(plain(one["label"]), f"{one['size']:,}") for one in summary["clusters"]]
         write("\n" + table(rows, head=("group", "points")))

@@ -9,9 +9,11 @@ from jaxtyping import Bool, Float, Int
 from workbench.mapping.settings import Metric
 
 GRAIN = 1e-5
-"""Vectors that round to the same multiples of this part of a typical vector's length count as one. Copies of one text in two
-batches differ by about 1e-6, and ties make a seeded UMAP irreproducible (lmcinnes/umap#1277)."""
+"""Vectors that are no further apart than this part of a typical vector's length count as one. Copies of one text in two batches
+differ by about 1e-6, and ties make a seeded UMAP irreproducible (lmcinnes/umap#1277)."""
 _BLOCK = 4096
+_DIRECTIONS = 8
+"""Random ones along which near vectors must be near; more only save exact distances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +58,50 @@ def _in_space(vectors: Float[np.ndarray, "points dim"], metric: Metric) -> Float
 
 
 def _merge(vectors: Float[np.ndarray, "points dim"], grain: float) -> tuple[np.ndarray, np.ndarray]:
+    """Equal vectors first, which may be very many, then those within the grain of one that came before them."""
+    inverse, first = _merge_equal(vectors)
+    group = _merge_near(vectors[first], grain)
+    leads, group = np.unique(group, return_inverse=True)
+    return group[inverse].astype(np.int32), first[leads]
+
+
+def _merge_equal(vectors: Float[np.ndarray, "points dim"]) -> tuple[np.ndarray, np.ndarray]:
     places: dict[bytes, int] = {}
     inverse, first = np.empty(len(vectors), dtype=np.int32), []
     for begin in range(0, len(vectors), _BLOCK):
         # + 0.0, since -0.0 has other bytes than 0.0.
-        rounded = np.rint(vectors[begin : begin + _BLOCK] / np.float32(grain)) + np.float32(0)
-        for point, row in enumerate(rounded, start=begin):
+        for point, row in enumerate(vectors[begin : begin + _BLOCK] + np.float32(0), start=begin):
             place = places.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), len(places))
             if place == len(first):
                 first.append(point)
             inverse[point] = place
     return inverse, np.array(first, dtype=np.int32)
+
+
+def _merge_near(vectors: Float[np.ndarray, "points dim"], grain: float) -> Int[np.ndarray, " points"]:
+    """For each vector the earliest of its group. A group is what lies within the grain of one of its vectors and in no other.
+
+    Vectors that are near each other are near along every direction. So they are sorted along one, and only those that follow
+    within the grain are looked at, first along the other directions.
+    """
+    directions = np.random.default_rng(0).standard_normal((vectors.shape[1], _DIRECTIONS))
+    directions /= np.linalg.norm(directions, axis=0)
+    parts = [vectors[begin : begin + _BLOCK] @ directions for begin in range(0, len(vectors), _BLOCK)]
+    along = np.concatenate(parts)
+    order = np.argsort(along[:, 0], kind="stable")
+    along = along[order]
+    ends = np.searchsorted(along[:, 0], along[:, 0] + grain, side="right")
+    lead = np.arange(len(vectors))
+    free = np.ones(len(vectors), dtype=bool)
+    for place in np.flatnonzero(ends - np.arange(len(vectors)) > 1).tolist():
+        if not free[place]:
+            continue
+        near = place + 1 + np.flatnonzero(free[place + 1 : ends[place]])
+        near = near[(np.abs(along[near] - along[place]) <= grain).all(axis=1)]
+        if near.size:
+            apart = np.linalg.norm(vectors[order[near]].astype(np.float64) - vectors[order[place]], axis=1)
+            near = near[apart <= grain]
+            free[near] = False
+            group = order[np.append(near, place)]
+            lead[group] = group.min()
+    return lead

@@ -1,6 +1,6 @@
 """Columns that the map itself adds to those of the data, and the order in which they are offered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,12 +12,21 @@ MAX_CATEGORIES = 40
 OTHERS = "(others)"
 _FIRST = ("task", "label", "answer", "think position", "correct", "confidence", "checkpoint")
 _LAST = ("cluster", "neighbours kept", "duplicate")
+ADDED = (*_LAST, "think position", "checkpoint")
+"""Columns that a map adds to those of the data."""
 
 
 def sort_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
     """Most useful first: what is known of the sample, then metadata in the data's order, then what the map knows."""
     rank = {name: place for place, name in enumerate(_FIRST)} | {name: 1000 + i for i, name in enumerate(_LAST)}
     return tuple(sorted(columns, key=lambda column: rank.get(column.name, 500)))
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name for a column of the data that no other column has."""
+    while name in taken:
+        name = f"{name} (data)"
+    return name
 
 
 def categorical(
@@ -85,5 +94,5 @@ def duplicate_column(inverse: Mapping[int, Int[np.ndarray, " points"]]) -> Colum
         kind="categorical",
         values=values,
         categories=("single", "duplicate"),
-        about="Whether another point has the same vector, to five decimals; many duplicates are a sign of collapsed thoughts.",
+        about="Whether another point has the same vector, within 1e-5 of its length; many duplicates are a sign of collapsed thoughts.",
     )

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from workbench.errors import BadInput
 from workbench.export.record import Record
 from workbench.latent_map import NO_STEP, Column, MapSample, Of
-from workbench.mapping.columns import MAX_CATEGORIES, categorical, numbers
+from workbench.mapping.columns import ADDED, MAX_CATEGORIES, categorical, free_name, numbers
 from workbench.mapping.points import Points, check_layer
 from workbench.types import Provenance, Trace
 
@@ -236,14 +236,18 @@ def _sample(record: Record, image: str, thumbnail: bytes) -> MapSample:
 
 def _columns(told: _Told, about_correct: str) -> tuple[Column, ...]:
     names = dict.fromkeys(name for known in told.metadata for name in known)
-    found = [
+    own = [
         categorical("label", told.labels, about="Id of the document that the data want found."),
         categorical("answer", told.answers, about="What the data call right."),
         categorical("correct", told.correct, order=("right", "wrong"), about=about_correct),
         numbers("confidence", told.confidence, about=_CONFIDENCE),
-        *(_metadata(name, [known.get(name) for known in told.metadata]) for name in names),
     ]
-    return tuple(column for column in found if column is not None)
+    found = [column for column in own if column is not None]
+    for name in names:
+        called = free_name(name, {*ADDED, *(column.name for column in found)})
+        column = _metadata(called, [known.get(name) for known in told.metadata])
+        found += [] if column is None else [column]
+    return tuple(found)
 
 
 def _metadata(name: str, values: list[str | None]) -> Column | None:

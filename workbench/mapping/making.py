@@ -126,14 +126,20 @@ class _Work:
         else:
             self.notes.append("Neighbours were searched for by NN-descent, which misses a few; distances are exact.")
             fit = Fit(mode="neighbours", clouds=self._clouds(), k=k, seeds=(self.settings.seed,))
-            found = self._run(fit, 0.05, 0.3)
-            self.near = [one for one in found.near if one is not None]
-            self.versions |= found.versions
+            try:
+                found = self._run(fit, 0.05, 0.3)
+            except FitFailed as error:
+                self.notes[-1] = (
+                    f"Neighbours could not be searched for, so the map shows the PCA, without figures and lists of them. {error}"
+                )
+            else:
+                self.near = [one for one in found.near if one is not None]
+                self.versions |= found.versions
         self.seconds["neighbours"] = time.perf_counter() - begin
 
     def lay_umap(self) -> None:
         smallest = min(len(ground) for ground in self.grounds)
-        if self.settings.projection == "pca":
+        if self.settings.projection == "pca" or not self.near:
             return
         if smallest < LEAST:
             told = "point" if smallest == 1 else "different points"
@@ -162,7 +168,10 @@ class _Work:
         self.seconds |= {name: found.seconds[name] for name in ("compile", "umap")}
         self._place("umap", list(found.places[0]), "aligned-umap" if aligned else "procrustes")
         if self.settings.repeat and not all_again and not aligned:
-            self._repeat_sample()
+            try:
+                self._repeat_sample()
+            except FitFailed as error:
+                self.notes.append(f"Stability was not measured. {error}")
         elif len(seeds) == 2:
             self._compare(found.places[0], found.places[1])
         elif self.settings.repeat:
@@ -193,7 +202,7 @@ class _Work:
 
     def measure(self) -> None:
         begin = time.perf_counter()
-        for projection, places in self.projections.items():
+        for projection, places in self.projections.items() if self.near else ():
             kept = []
             for number, (ground, near) in enumerate(zip(self.grounds, self.near, strict=True)):
                 rows = places[self.joined.rows(number)][ground.cloud.first]

@@ -15,7 +15,7 @@ ALIGNED = 5_000
 _LISTED = 100
 
 _HOW: dict[Alignment, str] = {
-    "aligned-umap": "AlignedUMAP laid both checkpoints out together and pulled each sample's two places towards each other",
+    "aligned-umap": "AlignedUMAP laid both checkpoints out together, by neighbours that it found itself among 50 principal components, and pulled each sample's two places towards each other",
     "procrustes": (
         "the second checkpoint's layout was begun on the first one's places, fitted by itself, and then turned, scaled and "
         "shifted onto it (Procrustes)"

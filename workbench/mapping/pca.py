@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float
 
 _BLOCK = 8192
+_LEAST_DIM = 128
+"""Products within a block are rounded as sums of so many numbers at least: the square root of its rows, rounded up."""
 
 
 def principal_components(vectors: Float[np.ndarray, "n dim"], n_components: int) -> Float[np.ndarray, "n components"]:
@@ -20,8 +22,8 @@ def principal_components(vectors: Float[np.ndarray, "n dim"], n_components: int)
     scatter, wide = _scatter(centred)
     weights, axes = np.linalg.eigh(scatter)
     order = np.argsort(weights)[::-1][: min(n_components, dim, n - 1)]
-    # Below this nothing but rounding is left.
-    order = order[weights[order] > max(weights[-1], 0) * np.finfo(np.float32).eps * max(n, dim)]
+    # Below this nothing but rounding is left. It does not grow with the vectors: blocks of them are summed in float64.
+    order = order[weights[order] > max(weights[-1], 0) * np.finfo(np.float32).eps * max(dim, _LEAST_DIM)]
     chosen = axes[:, order]
     if wide:
         # Of the small side's eigenvectors; the axes themselves follow from the vectors.

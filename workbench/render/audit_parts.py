@@ -151,15 +151,17 @@ def budget_html(audit: Audit) -> str:
     if budget is None or not budget.hit_at_1:
         return ""
     steps = tuple(str(k) for k in range(len(budget.hit_at_1)))
-    curves = {"all": budget.hit_at_1} | {one.task: one.curve for one in audit.tasks}
-    values = np.array([[one.value for one in some] for some in curves.values()])
-    chart = svg.lines(Series(names=tuple(curves), x=steps, values=values), units="Hit@1", x="thoughts seen")
+    # A task may be called "all" too.
+    curves = [("all", budget.hit_at_1), *((one.task, one.curve) for one in audit.tasks)]
+    values = np.array([[one.value for one in some] for _, some in curves])
+    names = tuple(name for name, _ in curves)
+    chart = svg.lines(Series(names=names, x=steps, values=values), units="Hit@1", x="thoughts seen")
     few = "Not even with one thought fewer is Hit@1 sure to be within 0.01 of that of all."
     if budget.enough is not None:
         few = f"With {budget.enough} thoughts Hit@1 is, with its paired interval, within 0.01 below that of all."
     table = _table(
         ["thoughts seen", *steps],
-        [[escape(name), *(figure(one) for one in some)] for name, some in curves.items()],
+        [[escape(name), *(figure(one) for one in some)] for name, some in curves],
     )
     return f'<div class="au-chart">{chart}</div><p>{few}</p>{table}{_policies(audit)}'
 

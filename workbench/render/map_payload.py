@@ -37,6 +37,7 @@ def describe_map(latent_map: LatentMap) -> dict[str, Any]:
             {
                 "name": one.name,
                 "projection": one.projection,
+                "checkpoint": one.checkpoint,
                 "value": _plain(one.value),
                 "n": one.n,
                 "k": one.k,

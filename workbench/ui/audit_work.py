@@ -1,10 +1,11 @@
 """Auditing for the page: what was asked is checked, then a job audits; what came out is sent as figures and as a file."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from workbench.auditing.making import ask, make_audit
+from workbench.auditing.making import Wanted, ask, make_audit
 from workbench.comparing.making import Setup
 from workbench.comparing.question import MAX_N
 from workbench.errors import BadInput, Cancelled
@@ -94,7 +95,7 @@ def _make(desk: Desk, order: AuditOrder, progress: Progress, cancelled: Callable
     )
     path = desk.path_of(order.checkpoint)
     wanted = ask(path, desk.data_of(order.data), split=order.split, n=order.n, seed=order.seed)
-    key = f"{setup.key(wanted.question, wanted.chosen)}-{order.seed}"
+    key = _key(setup, wanted)
 
     def waiting() -> None:
         if cancelled():
@@ -103,3 +104,11 @@ def _make(desk: Desk, order: AuditOrder, progress: Progress, cancelled: Callable
 
     desk.audits.make(key, lambda: make_audit(wanted, setup, tell=progress, cancelled=cancelled), waiting)
     return key
+
+
+def _key(setup: Setup, wanted: Wanted) -> str:
+    """Of everything that an audit shows, so that none stands for another."""
+    fit = wanted.unfit if wanted.fit is None else setup.key(wanted.fit, wanted.chosen)
+    asked = [setup.key(wanted.question, wanted.chosen), fit, wanted.fit_split, wanted.question.data]
+    asked += [str(wanted.chosen.path), wanted.seed, setup.device, setup.dtype]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]

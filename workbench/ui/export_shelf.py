@@ -44,9 +44,9 @@ class Export:
 
     key: str
     folder: Path
-    tab: str | None
+    tabs: set[str | None]
+    """That hold it: a duplicated tab shows the same export."""
     order: ExportOrder
-    """The `ExportOrder`."""
     state: State = "running"
     doing: str = "Starting"
     plan: Plan | None = None
@@ -59,7 +59,7 @@ class Export:
     seconds: float = 0.0
     """That earlier runs took, before it was gone on with."""
     left_at: float | None = None
-    """When its tab was closed, as long as no other has taken it over."""
+    """When the last of its tabs was closed, as long as no other has taken it over."""
     unwanted: bool = False
     preview: tuple[dict[str, Any], ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -102,15 +102,18 @@ class ExportShelf:
         Raises BadInput while another export of this tab runs.
         """
         with self._lock:
-            mine = [one for one in self._kept.values() if one.tab == tab and tab is not None]
-            if any(one.state == "running" for one in mine):
+            held = self._held_by(tab)
+            if any(one.state == "running" for one in held):
                 raise BadInput("An export of this page is still running; cancel it first, or open a second tab.")
+            mine = [one for one in held if one.tabs == {tab}]
+            for one in held:
+                one.tabs.discard(tab)
             ended = [one for one in self._kept.values() if one.state != "running" and one not in mine]
             surplus = ended[: max(len(self._kept) - len(mine) + 1 - MAX_KEPT, 0)]
         for one in (*mine, *surplus):
             self.drop(one)
         key = secrets.token_hex(16)
-        export = Export(key=key, folder=self._folder / key, tab=tab, order=order)
+        export = Export(key=key, folder=self._folder / key, tabs={tab}, order=order)
         export.folder.mkdir(parents=True, mode=0o700)
         with self._lock:
             self._kept[key] = export
@@ -133,9 +136,10 @@ class ExportShelf:
                 self.jobs.look(export.job)
 
     def adopt(self, key: object, tab: str | None) -> Export:
-        """Let another tab, or the same one after it was loaded again, hold an export."""
+        """Let another tab, or the same one after it was loaded again, hold an export, beside those that do."""
         found = self.get(key)
-        found.tab, found.left_at = tab, None
+        found.left_at = None
+        found.tabs.add(tab)
         return found
 
     def drop(self, export: Export) -> None:
@@ -152,9 +156,12 @@ class ExportShelf:
         shutil.rmtree(export.folder, ignore_errors=True)
 
     def leave(self, tab: str | None) -> None:
-        """Drop the exports of a closed tab, unless a page asks for them soon."""
+        """Drop the exports that a closed tab was the last to hold, unless a page asks for them soon."""
         with self._lock:
-            mine = [one for one in self._kept.values() if one.tab == tab and tab is not None]
+            held = self._held_by(tab)
+            for one in held:
+                one.tabs.discard(tab)
+            mine = [one for one in held if not one.tabs]
         for one in mine:
             one.left_at = time.monotonic()
         if mine:
@@ -169,6 +176,9 @@ class ExportShelf:
         for one in kept:
             self.drop(one)
             self.clear(one)
+
+    def _held_by(self, tab: str | None) -> list[Export]:
+        return [one for one in self._kept.values() if tab is not None and tab in one.tabs]
 
     def _remove_old(self) -> None:
         """Delete what an app that was killed left behind; other apps may be using the folder at the same time."""

@@ -113,8 +113,11 @@ def _read_again(latent_map: LatentMap, number: int, data: str) -> Sample:
     data = data or source.get("data", "")
     if about.row < 1 or not data:
         raise BadInput(f"The map does not say where sample '{about.id}' comes from, so it cannot be opened.")
-    reader, place = find_reader(data, split=source.get("split", "test"))
-    rows = reader.rows(place, split=source.get("split", "test"))
+    split = source.get("split", "test")
+    reader, place = find_reader(data, split=split)
+    if (drawn := source.get("revision")) and drawn != reader.describe(place, split=split).revision:
+        raise BadInput("The data have changed since the map was drawn; draw the map again.")
+    rows = reader.rows(place, split=split)
     row = next((row for row in itertools.islice(rows, about.row) if row.number == about.row), None)
     if row is None or row.make is None:
         raise BadInput(f"Row {about.row:,} of the data is there no longer; draw the map again.")

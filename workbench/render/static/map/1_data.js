@@ -2,6 +2,9 @@
 
 const KINDS = { u1: Uint8Array, u2: Uint16Array, i2: Int16Array, i4: Int32Array, f4: Float32Array };
 
+/** Decimal digits that a 32-bit float holds. */
+const DIGITS = 7;
+
 /** Base64 of little-endian values, each array at a multiple of four bytes -> typed arrays by name. */
 function unpack(packed) {
   const text = atob(packed.data);
@@ -92,10 +95,17 @@ class MapData {
     return parts.join(", ");
   }
 
+  /** Value of a column at a point as it is saved: a number, a text, or null where unknown. */
+  value(column, point) {
+    const value = this.values(column)[point];
+    if (column.kind === "number") return Number.isNaN(value) ? null : Number(value.toPrecision(DIGITS));
+    return value === column.none ? null : column.categories[value];
+  }
+
   /** Value of a column at a point as text; empty where unknown. */
   valueText(column, point) {
     const value = this.values(column)[point];
-    if (column.kind === "number") return Number.isNaN(value) ? "" : plainNumber(value);
+    if (column.kind === "number") return Number.isNaN(value) ? "" : fullNumber(value);
     return value === column.none ? "" : column.categories[value];
   }
 }
@@ -142,6 +152,12 @@ function plainNumber(value) {
   const size = Math.abs(value);
   if (size >= 1e6 || size < 1e-3) return value.toExponential(2);
   return Number(value.toPrecision(3)).toLocaleString("en-GB", { maximumFractionDigits: 4 });
+}
+
+/** A value of one point. What `plainNumber` leaves out may be all that tells large numbers apart, such as years. */
+function fullNumber(value) {
+  const size = Math.abs(value);
+  return size >= 1e3 && size < 1e7 ? String(Number(value.toPrecision(DIGITS))) : plainNumber(value);
 }
 
 function counted(n, one, many = `${one}s`) {

@@ -36,7 +36,7 @@ function qualityPart(head, projection) {
       make(
         "tr",
         {},
-        make("td", {}, figure.name),
+        make("td", {}, head.checkpoints.length > 1 ? `${figure.name}, ${head.checkpoints[figure.checkpoint].name}` : figure.name),
         make("td", { class: "mp-number" }, figure.value.toFixed(2)),
         make("td", { class: "mp-number mp-faint" }, figure.chance === null ? "" : `chance ${figure.chance.toFixed(2)}`),
         make("td", { class: "mp-faint" }, `${figure.about} Measured on ${counted(figure.n, "point")}${figure.k ? `, ${figure.k} neighbours` : ""}.`),

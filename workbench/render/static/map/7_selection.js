@@ -103,12 +103,12 @@ function selectionJson(view, samples, known, points) {
         checkpoint: data.head.checkpoints[data.checkpoint[point]].name,
         x: data.arrays[view.projection][2 * point],
         y: data.arrays[view.projection][2 * point + 1],
-        values: Object.fromEntries(data.columns.map((column) => [column.name, data.valueText(column, point)])),
+        values: Object.fromEntries(data.columns.map((column) => [column.name, data.value(column, point)])),
       })),
     };
   });
   const { title, of, layer, source, checkpoints } = data.head;
-  return JSON.stringify({ schema: "thinkscope.selection", version: 1, title, of, layer, projection: view.projection, source, checkpoints, samples: rows }, null, 1);
+  return JSON.stringify({ schema: "thinkscope.selection", version: 2, title, of, layer, projection: view.projection, source, checkpoints, samples: rows }, null, 1);
 }
 
 function selectionCsv(view, samples, known, points) {
