@@ -3,10 +3,14 @@
 import statistics
 from pathlib import Path
 
+import pytest
+
 from workbench.ablation.cells import BASE, CONTROL, Cell, all_cells
 from workbench.ablation.running import Result, Scale, settings_of
 from workbench.ablation.spread import luck
 from workbench.ablation.summary import comparisons
+from workbench.cli import main
+from workbench.cli.ablate import _command
 from workbench.recipes.loop import _rate
 from workbench.recipes.parting import first_stage
 
@@ -41,6 +45,22 @@ def finished(cell: Cell, seed: int) -> Result:
         n_candidates=4,
         seconds=1.0,
     )
+
+
+def test_the_command_of_a_page_is_what_made_it() -> None:
+    everything = [finished(cell, seed) for cell in all_cells() for seed in range(3)]
+    assert _command(Path("runs/ablation"), Scale(), everything) == "thinkscope ablate --out runs/ablation"
+    part = _command(Path("a b"), Scale(steps=200, most=2), [finished(BASE, 0), finished(CONTROL, 0)])
+    assert part.startswith("thinkscope ablate --out 'a b' --steps 200 --most 2 --seeds 0 --cells ")
+    assert set(part.rpartition(" ")[2].split(",")) == {BASE.name, CONTROL.name}
+
+
+@pytest.mark.parametrize("option", [["--steps", "5"], ["--seeds", "0,1,2"], ["--cells", "no-think"]])
+def test_a_summary_takes_nothing_that_it_would_ignore(
+    option: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["ablate", "--out", str(tmp_path), "--summary", *option]) == 2
+    assert f"--summary trains nothing, so {option[0]} has nothing to act on" in capsys.readouterr().err
 
 
 def test_the_page_says_how_many_comparisons_there_are_and_what_luck_does() -> None:

@@ -130,6 +130,21 @@ def test_a_card_is_written_again_but_somebody_elses_is_not_lost(
     assert (folder / CARD).read_text() == "my own notes"
 
 
+def test_a_card_that_cannot_be_written_or_asks_for_a_split_is_told_at_once(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.models.checkpoint.load_checkpoint", lambda *_, **__: pytest.fail("it began"))
+    assert main(["evaluate", str(folder), "--card", "--split", "validation"]) == 2
+    assert "--card measures the splits test and compositional" in capsys.readouterr().err
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("workbench.cli._options._try_writing", refuse)
+    assert main(["evaluate", str(folder), "--card"]) == 2
+    assert "cannot be written into: Permission denied" in capsys.readouterr().err
+
+
 def test_a_card_of_a_model_that_does_not_think_says_so(
     shapes_rows: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,11 @@ def test_bundled_recipes_have_what_they_are_said_to_share(name: str) -> None:
         ("optimiser.precision=fp8", BadInput, "one of fp32, bf16"),
         ("model.contexts=everything", BadInput, "one of latents_only, query_and_latents"),
         ("steps=3", BadInput, "section.key=value"),
+        ("optimiser.batch=0", BadInput, "optimiser.batch is 0, but must be 1 or more"),
+        ("output.save_every=0", BadInput, "output.save_every is 0, but must be 1 or more"),
+        ("data.max_reasoning_tokens=0", BadInput, "data.max_reasoning_tokens is 0"),
+        ("data.workers=-1", BadInput, "data.workers is -1"),
+        ("output.early_at=1.5", BadInput, "must be a share from 0 to 1"),
     ],
 )
 def test_mistakes_are_named(override: str, error: type[Exception], message: str) -> None:
@@ -58,6 +63,15 @@ def test_mistakes_are_named(override: str, error: type[Exception], message: str)
 def test_missing_or_torn_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no configuration file"):
         read_config(tmp_path / "none.toml")
+    with pytest.raises(BadInput, match="cannot be read as a configuration: Is a directory"):
+        read_config(tmp_path)
+    for text, told in (
+        ("data = 'x'", "'data' is 'x', but must be a section of settings"),
+        ("[data]\ntrain = 5", "'train' is 5, but must be of type str"),
+    ):
+        (tmp_path / "odd.toml").write_text(text, encoding="utf-8")
+        with pytest.raises(BadInput, match=told):
+            read_config(tmp_path / "odd.toml", ["data.workers=0"] if "'" not in text else [])
     (tmp_path / "torn.toml").write_text("[data", encoding="utf-8")
     with pytest.raises(BadInput, match="not valid TOML"):
         read_config(tmp_path / "torn.toml")

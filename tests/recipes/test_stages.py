@@ -117,7 +117,7 @@ def test_a_warm_up_too_short_for_a_step_stays_none_when_the_run_is_made_longer(d
     [
         ("lame", WARMED, ("lame.warmup=0.05",), 4, "first stage of the run in '.*' takes 4 steps"),
         ("tte-flash", SEQUENTIAL, SEQUENTIAL, 4, "first stage of the run in '.*' takes 4 steps"),
-        ("tte-flash", SEQUENTIAL, (), 8, "first stage of 4 steps, and these settings give it 0"),
+        ("tte-flash", SEQUENTIAL, (), 8, "has another layout: dependency was sequential and is now joint; resume it"),
         ("lame", ("lame.warmup=0",), WARMED, 8, "first stage of 0 steps, and these settings give it 4"),
     ],
 )

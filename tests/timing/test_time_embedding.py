@@ -11,6 +11,7 @@ from checkpoints import write_tiny
 
 from workbench.cli import main
 from workbench.cli.bench_embed import block_name
+from workbench.errors import OutOfMemory
 from workbench.models import columns
 from workbench.models.backbone import Backbone
 from workbench.models.checkpoint import load_checkpoint
@@ -19,7 +20,7 @@ from workbench.models.sequence import behind
 from workbench.models.spelling_out import write_and_embed
 from workbench.render.marked import read_page
 from workbench.render.speed import speed_block, speed_cells, speed_json, speed_sentences, speed_svg
-from workbench.timing import backbones
+from workbench.timing import backbones, embedding
 from workbench.timing.embedding import LATENT_TURNS, RECORDED, EmbedTimes, Timing, quartiles, ratios, time_embedding
 from workbench.timing.machine import processor_name
 from workbench.types import Sample
@@ -179,6 +180,26 @@ def made() -> EmbedTimes:
             timing("explicit-cot", 2.01, written=200),
         ),
     )
+
+
+def test_a_batch_that_does_not_fit_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = embedding._time_batch
+
+    def time_batch(known: Any, prefixes: Any, *rest: Any) -> Any:
+        if len(prefixes) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return timed(known, prefixes, *rest)
+
+    monkeypatch.setattr(embedding, "_time_batch", time_batch)
+    how: dict[str, Any] = {"lengths": (2,), "thinks": (0,), "rounds": 1, "latent_turns": 1, "dtype": torch.float32}
+    how |= {"size": "bundled", "device": torch.device("cpu"), "progress": lambda *_: None}
+    times = time_embedding(batches=(1, 3), **how)
+    assert {timing.batch for timing in times.timings} == {1}
+    assert times.left_out == (3,)
+    assert "Batch 3: not timed, for memory ran out." in speed_sentences(times)
+    assert speed_json(times)["left_out"] == [3]
+    with pytest.raises(OutOfMemory, match="Memory ran out at a batch of 3; take smaller ones"):
+        time_embedding(batches=(2, 3), **how)
 
 
 def test_ratios_and_slopes_by_hand() -> None:

@@ -1,6 +1,7 @@
 """`thinkscope ablate`: the open questions of the TTE-Flash abstract, measured on Shapes with small models."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ _EPILOG = """examples:
 Every run is a folder of its own below --out. What is finished is not trained again, what was stopped goes on, so the same
 command may be given again at any time. docs/ablation.md says what is varied and what came out.
 """
+_SEEDS = (0, 1, 2)
 _COUNTS = {"steps": 1, "batch": 2, "rows": 8, "tower_steps": 1, "test": 2, "fewest": 1, "most": 1}
 
 
@@ -32,7 +34,7 @@ def register(commands: Any) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of all runs")
-    parser.add_argument("--seeds", default="0,1,2", metavar="N,N", help="seeds of every cell (default: 0,1,2)")
+    parser.add_argument("--seeds", metavar="N,N", help="seeds of every cell (default: 0,1,2)")
     parser.add_argument("--cells", metavar="NAME,NAME", help="cells to train (default: all)")
     parser.add_argument("--steps", type=int, metavar="N", help="training steps of a run")
     parser.add_argument("--batch", type=int, metavar="N", help="queries in a step")
@@ -54,7 +56,13 @@ def run(args: argparse.Namespace) -> int:
     for name, least in _COUNTS.items():
         if name in given and not least <= given[name] <= 10_000_000:
             raise BadInput(f"--{name.replace('_', '-')} is {given[name]}, but must be {least} or more.")
-    seeds = _seeds(args.seeds)
+    if args.summary and (
+        ignored := [*given, *(name for name in ("seeds", "cells") if getattr(args, name) is not None)]
+    ):
+        raise BadInput(
+            f"--summary trains nothing, so --{ignored[0].replace('_', '-')} has nothing to act on; leave it out."
+        )
+    seeds = _SEEDS if args.seeds is None else _seeds(args.seeds)
     from workbench.ablation.cells import all_cells, choose
     from workbench.ablation.running import Scale, read_results, run_cells
     from workbench.ablation.summary import comparisons, sentences, summary_json
@@ -74,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         run_cells(cells, seeds, scale, args.out, device=args.device, report=_report)
     scale, results = read_results(args.out)
     if args.page is not None and page is not None:
-        write_text_atomic(args.page, fill(page, BLOCK, block(results, scale, f"thinkscope ablate --out {args.out}")))
+        write_text_atomic(args.page, fill(page, BLOCK, block(results, scale, _command(args.out, scale, results))))
     if args.json:
         made = comparisons(results)
         told = {"scale": _values(scale), "cells": summary_json(results, all_cells()), "shows": sentences(results)}
@@ -83,6 +91,24 @@ def run(args: argparse.Namespace) -> int:
     write(table(cells_text(results, all_cells()), head=HEAD))
     write("\n" + "\n".join(sentences(results)))
     return 0
+
+
+def _command(out: Path, scale: Any, results: Any) -> str:
+    """What trains what is finished: the scale, seeds and cells of the folder where they are not the usual ones."""
+    from workbench.ablation.cells import all_cells
+    from workbench.ablation.running import Scale
+
+    usual, mine = _values(Scale()), _values(scale)
+    words = ["thinkscope", "ablate", "--out", str(out)]
+    for name in _COUNTS:
+        words += [f"--{name.replace('_', '-')}", str(mine[name])] if mine[name] != usual[name] else []
+    seeds = sorted({result.seed for result in results})
+    if tuple(seeds) != _SEEDS and seeds:
+        words += ["--seeds", ",".join(map(str, seeds))]
+    cells, done = [cell.name for cell in all_cells()], {result.cell for result in results}
+    if done and set(cells) - done:
+        words += ["--cells", ",".join(name for name in cells if name in done)]
+    return shlex.join(words)
 
 
 def _values(scale: Any) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workbench.cli._options import add_checkpoint, add_device
+from workbench.cli._arguments import UsageError
+from workbench.cli._options import add_checkpoint, add_device, check_out_folder
 from workbench.cli._screen import show_progress, table, write, write_json
 from workbench.errors import BadInput
 
@@ -27,7 +28,7 @@ def register(commands: Any) -> None:
         metavar="NAME",
         help="data with known truth: shapes, or shapes:SEED (default: shapes)",
     )
-    parser.add_argument("--split", default="test", help="test, validation or compositional (default: test)")
+    parser.add_argument("--split", help="test, validation or compositional (default: test)")
     parser.add_argument("--n", type=int, default=1000, help="number of samples (default: 1000)")
     add_device(parser)
     parser.add_argument(
@@ -53,22 +54,28 @@ def run(args: argparse.Namespace) -> int:
         show_progress(done / total, f"{done} of {total} samples")
 
     if args.card:
+        if args.split is not None:
+            raise UsageError(
+                "--card measures the splits test and compositional, so --split has nothing to act on; leave it out."
+            )
         check_card_place(path)
+        check_out_folder(path, asked="the folder of the card")
     model = load_checkpoint(path, device=args.device, dtype=args.dtype)
     evaluations: dict[str, dict[str, Any]] = {}
-    for split in ("test", "compositional") if args.card else (args.split,):
+    for split in ("test", "compositional") if args.card else (args.split or "test",):
         found = evaluate_shapes(model, split=split, n=args.n, seed=seed, progress=progress)
         command = f"thinkscope evaluate {_name(path)} --data {args.data} --split {split} --n {args.n}"
         evaluations[split] = evaluation_json(found, model.info, data=args.data, command=command)
+    # First what came out: writing can still fail.
+    if args.json:
+        write_json(join_splits(evaluations) if args.card else evaluations[args.split or "test"])
+    else:
+        for split, held in evaluations.items():
+            _show(split, held)
     if args.card:
         write_card(path, evaluations)
-    if args.json:
-        write_json(join_splits(evaluations) if args.card else evaluations[args.split])
-        return 0
-    for split, held in evaluations.items():
-        _show(split, held)
-    if args.card:
-        write(f"\n{path / 'README.md'}")
+        if not args.json:
+            write(f"\n{path / 'README.md'}")
     return 0
 
 

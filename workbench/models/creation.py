@@ -215,4 +215,10 @@ def load_base(name: str) -> tuple[Any, Processor]:
         except Exception as error:  # the hub client raises a dozen kinds; all mean the same to the user
             raise BadCheckpoint(f"'{name}' is neither a folder nor a model that the hub gave: {error}.") from error
     check_folder(folder)
+    beside = [file for file in ("decoder.safetensors", "adapters.safetensors") if (folder / file).is_file()]
+    if beside:
+        raise BadCheckpoint(
+            f"'{name}' holds weights beside the model ({', '.join(beside)}), which a new run would leave out; resume the run that "
+            "it is of, or begin from another checkpoint."
+        )
     return read_hugging_face(Qwen2VLFamily(), folder, device=torch.device("cpu"), dtype=torch.float32)

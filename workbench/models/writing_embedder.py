@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from workbench.embedder import DecodesThoughts, Keep, Level, Objective
+from workbench.embedder import DecodesThoughts, EmbedderInfo, Keep, Level, Objective
 from workbench.errors import BadInput
+from workbench.models.backbone import Backbone
 from workbench.models.decoding import Written, read_off
 from workbench.models.one_pass import OnePassEmbedder, as_array
 from workbench.models.registries import Prefix
@@ -26,7 +27,7 @@ from workbench.targets import Target, WordTarget
 from workbench.types import Context, DecodedThought, Encoded, Sample, TextScore, TokenKind, Trace
 
 MAX_WRITTEN = 256
-"""Tokens after which a reasoning is cut and the embed token fed all the same."""
+"""Tokens after which a reasoning is cut and the embed token fed all the same, where the checkpoint does not say (`max_written`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,25 @@ _HELD, _QUERY = "written", "query"
 
 @final
 class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
-    """A backbone that writes its reasoning before it embeds a query."""
+    """A backbone that writes its reasoning before it embeds a query.
+
+    `most`: tokens after which a reasoning is cut: as many as it was trained on. None: `MAX_WRITTEN`.
+    """
+
+    def __init__(self, backbone: Backbone, info: EmbedderInfo, most: int | None = None) -> None:
+        super().__init__(backbone, info)
+        self._given = most
+
+    @property
+    def _most(self) -> int:
+        return MAX_WRITTEN if self._given is None else self._given
+
+    def _on(self, backbone: Backbone, info: EmbedderInfo) -> "WritingEmbedder":
+        return WritingEmbedder(backbone, info, self._given)
 
     def length(self, sample: Sample) -> int:
         # The text's length is not known before it is written.
-        return super().length(sample) + (MAX_WRITTEN + 2 if sample.role == "query" else 0)
+        return super().length(sample) + (self._most + 2 if sample.role == "query" else 0)
 
     @torch.inference_mode()
     def embed(self, batch: Sequence[Encoded]) -> Float[np.ndarray, "n dim"]:
@@ -84,7 +99,7 @@ class WritingEmbedder(OnePassEmbedder, DecodesThoughts):
 
     def _room(self, prefixes: Sequence[Prefix]) -> int:
         longest = max(len(prefix.ids) for prefix in prefixes)
-        return max(0, min(MAX_WRITTEN, self.info.max_tokens - longest - 2 - self._backbone.layout.n_embed))
+        return max(0, min(self._most, self.info.max_tokens - longest - 2 - self._backbone.layout.n_embed))
 
     @torch.inference_mode()
     def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:

@@ -21,7 +21,7 @@ class Adapters:
         """Embedding tables of which only the layout's rows learn; weight decay must leave them alone."""
 
     @classmethod
-    def attach(cls, backbone: Backbone, rank: int) -> "Adapters":
+    def attach(cls, backbone: Backbone, rank: int, *, seed: int = 0) -> "Adapters":
         """Add adapters of the given rank in place (rank 0: none) and freeze the rest but the layout's token rows."""
         if not rank:
             return cls(None)
@@ -32,7 +32,11 @@ class Adapters:
         except ImportError as error:
             raise MissingExtra("LoRA needs peft: pip install peft") from error
         settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TEXT_MATRICES)
-        return cls(get_peft_model(backbone.model, settings), rows_alone(backbone))
+        # peft draws from the process's own generator.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            wrapped = get_peft_model(backbone.model, settings)
+        return cls(wrapped, rows_alone(backbone))
 
     @contextlib.contextmanager
     def merged(self, backbone: Backbone) -> Iterator[dict[str, torch.Tensor]]:

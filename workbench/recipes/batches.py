@@ -5,16 +5,17 @@ The order of rows is a pure function of seed and step, so that a resumed run see
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from workbench.errors import BadInput, WorkbenchError
 from workbench.images import refer
 from workbench.models.registries import Prefix, Processor
 from workbench.models.runs import runs
@@ -58,6 +59,7 @@ class TrainBatch:
 
 
 _CPU = torch.device("cpu")
+T = TypeVar("T")
 
 
 @final
@@ -250,12 +252,41 @@ class _Rows(Dataset[tuple[int, Row]]):
         return len(self.rows)
 
 
-def loader(rows: Sequence[Row], encoder: Encoder, order: RowOrder, *, workers: int) -> DataLoader[Any]:
-    """Batches of `rows` in `order`, encoded ahead in worker processes."""
-    return DataLoader(
-        _Rows(rows),
-        batch_sampler=order,  # pyright: ignore[reportArgumentType] - yields lists of pairs, which _Rows takes
-        collate_fn=encoder,
+def loader(rows: Sequence[Row], encoder: Encoder, order: RowOrder, *, workers: int) -> Iterator[TrainBatch]:
+    """Batches of `rows` in `order`, encoded ahead in worker processes. Raises BadInput for an image that cannot be used."""
+    return encoded(_Rows(rows), order, encoder, workers=workers)
+
+
+def encoded(data: Any, order: Iterable[Any], encode: Callable[[Any], T], *, workers: int) -> Iterator[T]:
+    """What `encode` makes of the entries of a data set or a list, batch by batch, ahead in worker processes."""
+    batches = DataLoader(
+        data,
+        batch_sampler=order,  # pyright: ignore[reportArgumentType] - yields lists of whatever the data take
+        collate_fn=_Telling(encode),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )
+    for made in batches:
+        if isinstance(made, _Refused):
+            raise BadInput(made.why)
+        yield made
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    why: str
+
+
+@final
+class _Telling:
+    """Gives back what cannot be used as a value: an error that leaves a worker carries its traceback as its sentence."""
+
+    def __init__(self, encode: Callable[[Any], Any]) -> None:
+        self.encode = encode
+
+    def __call__(self, entries: Any) -> Any:
+        try:
+            return self.encode(entries)
+        except WorkbenchError as error:
+            return _Refused(str(error))

@@ -208,19 +208,54 @@ def read_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise BadInput(f"There is no configuration file '{path}'.") from error
+        except OSError as error:
+            raise BadInput(f"'{path}' cannot be read as a configuration: {error.strerror or error}.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"'{path}' is not valid TOML: {error}.") from error
         for section, key in (("data", "train"), ("data", "validation"), ("perception", "tower"), ("lame", "decoder")):
-            given = values.get(section, {}).get(key)
-            if given:
+            held = values.get(section, {})
+            given = held.get(key) if isinstance(held, dict) else None
+            if isinstance(given, str) and given:
                 values[section][key] = str((path.parent / given).resolve())
     for override in overrides:
         name, equals, text = override.partition("=")
         section, dot, key = name.partition(".")
         if not equals or not dot:
             raise BadInput(f"'{override}' is not of the form section.key=value, for example optimiser.steps=500.")
-        values.setdefault(section, {})[key] = _parse(text)
-    return _build(TrainConfig, values)
+        held = values.setdefault(section, {})
+        if isinstance(held, dict):
+            held[key] = _parse(text)
+    config = _build(TrainConfig, values)
+    _check_ranges(config)
+    return config
+
+
+_LEAST: Mapping[str, int] = {
+    "optimiser.steps": 1,
+    "optimiser.batch": 1,
+    "optimiser.warmup": 0,
+    "perception.steps": 0,
+    "perception.batch": 1,
+    "data.validation_rows": 1,
+    "data.max_reasoning_tokens": 1,
+    "data.negatives": 0,
+    "data.workers": 0,
+    "output.log_every": 1,
+    "output.validate_every": 1,
+    "output.save_every": 1,
+    "model.think": 0,
+    "model.lora_rank": 0,
+}
+"""Whole numbers below which a setting makes no sense."""
+
+
+def _check_ranges(config: TrainConfig) -> None:
+    for name, least in _LEAST.items():
+        section, _, key = name.partition(".")
+        if (given := getattr(getattr(config, section), key)) < least:
+            raise BadInput(f"{name} is {given}, but must be {least} or more.")
+    if not 0 <= config.output.early_at <= 1:
+        raise BadInput(f"output.early_at is {config.output.early_at}, but must be a share from 0 to 1.")
 
 
 def _parse(text: str) -> Any:
@@ -236,7 +271,12 @@ def _build(kind: type, values: Mapping[str, Any]) -> Any:
     for key, value in values.items():
         if key not in hints:
             raise UnknownName(f"setting of {kind.__name__}", key, hints)
-        made[key] = _build(hints[key], value) if dataclasses.is_dataclass(hints[key]) else _cast(key, value, hints[key])
+        if not dataclasses.is_dataclass(hints[key]):
+            made[key] = _cast(key, value, hints[key])
+        elif isinstance(value, dict):
+            made[key] = _build(hints[key], value)
+        else:
+            raise BadInput(f"'{key}' is {value!r}, but must be a section of settings, [{key}].")
     return kind(**made)
 
 

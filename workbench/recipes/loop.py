@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from workbench.recipes.parting import attach_dual
 from workbench.recipes.perception import PerceptionHeads, adopt, keep_tower, warm_up
 from workbench.recipes.processes import join_processes
 from workbench.recipes.recipe import Report
+from workbench.recipes.resuming import began_as, go_on
 from workbench.recipes.rows import REASONED, Row, TextPlace, read_training_rows, row_length, row_text
 from workbench.recipes.run_state import RunState
 from workbench.recipes.setup import make_backbone
@@ -68,13 +70,14 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
     perceives = bool(config.perception.steps or config.perception.weight)
     rows = read_training_rows(Path(config.data.train), perceived=perceives, text=method.text)
     _check_words(method, config, rows)
+    held = _held_out_rows(method, config, perceived=perceives)
     backbone = make_backbone(config, rows, method.layout, method.text).to_device(accelerator.device)
     n_layers = len(backbone.family.layers(backbone.model))
     if method.layout.exit_layer >= n_layers:
         raise BadInput(
             f"model.exit_layer is {method.layout.exit_layer}, but the backbone has {n_layers} layers; it must be below."
         )
-    adapters = Adapters.attach(backbone, config.model.lora_rank)
+    adapters = Adapters.attach(backbone, config.model.lora_rank, seed=config.optimiser.seed + 2)
     if method.layout.extraction == "dual_adapter":
         adapters.tables = attach_dual(backbone, config)
     if perceives and (config.model.lora_rank or config.model.freeze_vision or config.model.adapters_alone):
@@ -83,7 +86,8 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
             "set perception.steps and perception.weight to 0."
         )
     labels = DenseLabels.collect(rows) if perceives else None
-    heads = PerceptionHeads(backbone.width, labels).to(accelerator.device) if labels else None
+    heads = PerceptionHeads.drawn(backbone.width, labels, config.optimiser.seed + 3) if labels else None
+    heads = heads and heads.to(accelerator.device)
     encoder = Encoder(
         backbone.processor,
         backbone.ids,
@@ -96,7 +100,7 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
     )
     module = method.make_step(backbone, config, heads).to(accelerator.device)
     if resumed:
-        start = _go_on(state, module, config, say)
+        start = go_on(state, module, config, began_as(method.name, backbone), say)
     else:
         start = 0
         if heads is not None and config.perception.steps:
@@ -108,7 +112,7 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
             if accelerator.is_main_process:
                 keep_tower(folder, backbone, heads)
     run = _Run(method, config, accelerator, backbone, adapters, encoder, state, say)
-    return run.train(module, rows, start)
+    return run.train(module, rows, held, start)
 
 
 def _check_parting(method: Method, config: TrainConfig) -> None:
@@ -118,6 +122,13 @@ def _check_parting(method: Method, config: TrainConfig) -> None:
             f"The recipe {method.name} has shared weights trained jointly; model.extraction={asked[0]} and "
             f"model.dependency={asked[1]} are built for tte-flash."
         )
+    if config.model.adapters_alone and method.layout.extraction != "dual_adapter":
+        raise BadInput(
+            f"model.adapters_alone is of dual_adapter, which the recipe {method.name} has not; for one set of adapters beside a "
+            "backbone that stays as it is there is model.lora_rank."
+        )
+    if config.model.exit_layer and method.layout.extraction != "early_exit":
+        raise BadInput(f"model.exit_layer is of early_exit; the recipe {method.name} has none as it is set.")
 
 
 def _check_words(method: Method, config: TrainConfig, rows: Sequence[Row]) -> None:
@@ -130,32 +141,12 @@ def _check_words(method: Method, config: TrainConfig, rows: Sequence[Row]) -> No
         )
 
 
-def _go_on(state: RunState, module: TrainingStep, config: TrainConfig, say: Report) -> int:
-    """Load the weights of a run that has begun; its first stage ends where it was to end then. Returns the step they are from."""
-    start, steps = state.load_weights(module), config.optimiser.steps
-    if start > steps:
-        raise BadInput(
-            f"The run in '{state.folder}' is at step {start} already; optimiser.steps must be at least that."
-        )
-    begun, asked = state.first_stage(), module.first_stage
-    if begun is None or begun == asked:
-        return start
-    kept = state.settings()
-    if (kept["model"]["dependency"], bool(kept["lame"]["warmup"])) != (
-        config.model.dependency,
-        bool(config.lame.warmup),
-    ):
-        raise BadInput(
-            f"The run in '{state.folder}' began with a first stage of {begun} steps, and these settings give it {asked}; resume "
-            "it with the model.dependency and lame.warmup that it began with."
-        )
-    if begun >= steps:
-        raise BadInput(
-            f"The first stage of the run in '{state.folder}' takes {begun} steps; optimiser.steps must be more than that."
-        )
-    module.first_stage = begun
-    say(f"The first stage has {begun} steps, as when the run began; with these settings it would have {asked}.")
-    return start
+def _held_out_rows(method: Method, config: TrainConfig, *, perceived: bool) -> list[Row]:
+    """Rows of the validation data. Read before anything is trained, which may take hours."""
+    if not config.data.validation:
+        return []
+    path, limit = Path(config.data.validation), config.data.validation_rows
+    return read_training_rows(path, limit=limit, perceived=perceived, text=method.text)
 
 
 class _Run:
@@ -181,7 +172,7 @@ class _Run:
         self.state = state
         self.say = say
 
-    def train(self, plain: TrainingStep, rows: Sequence[Row], start: int) -> Path:
+    def train(self, plain: TrainingStep, rows: Sequence[Row], held: Sequence[Row], start: int) -> Path:
         """Run the steps from `start` on and write the checkpoint."""
         settings = self.config.optimiser
         if self.config.model.gradient_checkpointing:
@@ -196,7 +187,7 @@ class _Run:
             self._save(0, plain, optimisers, 0.0)
         module, *optimisers = self.accelerator.prepare(plain, *optimisers)
         order = self._order(rows, start)
-        held_out = self._held_out()
+        held_out = self._held_out(held)
         module.train()
         begun, seen = time.monotonic(), 0
         for offset, batch in enumerate(loader(rows, self.encoder, order, workers=self.config.data.workers)):
@@ -271,26 +262,21 @@ class _Run:
             world=self.accelerator.num_processes,
         )
 
-    def _held_out(self) -> list[TrainBatch]:
-        path = self.config.data.validation
-        if not path:
-            return []
-        perceived = self.encoder.dense is not None
-        rows = read_training_rows(
-            Path(path), limit=self.config.data.validation_rows, perceived=perceived, text=self.method.text
-        )
+    def _held_out(self, rows: Sequence[Row]) -> list[TrainBatch]:
+        """Batches of like size: among fewer documents the right one is found more easily, and means are over batches."""
         encoder = Encoder(
             self.encoder.processor,
             self.encoder.ids,
             self.config.data,
-            Path(path).parent,
+            Path(self.config.data.validation).parent,
             self.config.optimiser.seed,
             self.encoder.dense,
             text=self.encoder.text,
             device=self.accelerator.device,
         )
-        size = self.config.optimiser.batch
-        return [encoder(list(enumerate(rows[at : at + size]))) for at in range(0, len(rows), size)]
+        n = -(-len(rows) // self.config.optimiser.batch)
+        ends = [len(rows) * part // n for part in range(n + 1)] if n else []
+        return [encoder(list(enumerate(rows[begin:end]))) for begin, end in pairwise(ends)]
 
     def _validate(self, module: nn.Module, held_out: Sequence[TrainBatch], done: int) -> None:
         module.eval()
@@ -325,8 +311,15 @@ class _Run:
 
     def _save(self, done: int, module: TrainingStep, optimisers: Sequence[Any], seconds: float | None) -> None:
         if self.accelerator.is_main_process:
-            told = self.config.to_json()
-            self.state.save(done, module, optimisers, told, seconds=seconds, first_stage=module.first_stage)
+            self.state.save(
+                done,
+                module,
+                optimisers,
+                self.config.to_json(),
+                seconds=seconds,
+                first_stage=module.first_stage,
+                began_as=began_as(self.method.name, self.backbone),
+            )
         self.accelerator.wait_for_everyone()
 
     def _export(self, name: str, done: int, module: TrainingStep) -> Path:
@@ -350,12 +343,14 @@ class _Run:
         sections = ("model", "loss", *self.method.sections, "optimiser", "perception")
         # Of a run that was made longer on its way, the settings would tell another length.
         stages = {"first_stage": module.first_stage} if module.first_stage else {}
+        writes = {"max_written": self.config.data.max_reasoning_tokens} if self.method.layout.writes_first else {}
         return {
             "title": self.config.output.title or self.method.name,
             "recipe": self.method.name,
             "step": done,
             "steps": self.config.optimiser.steps,
             **stages,
+            **writes,
             "knows": self.config.output.knows,
             "commands": list(self.config.output.commands),
             "config": {"data": data} | {key: config[key] for key in sections},

@@ -13,11 +13,10 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from workbench.errors import BadInput
 from workbench.models.backbone import Backbone
-from workbench.recipes.batches import Encoder
+from workbench.recipes.batches import Encoder, encoded
 from workbench.recipes.config import PerceptionSettings, TrainConfig
 from workbench.recipes.dense import IGNORE, N_REGIONS, DenseLabels, DenseTruth
 from workbench.recipes.recipe import Report
@@ -34,6 +33,13 @@ class PerceptionHeads(nn.Module):
         self.counts = labels.counts
         self.names = nn.Linear(width, sum(labels.counts))
         self.regions = nn.Linear(width, N_REGIONS)
+
+    @classmethod
+    def drawn(cls, width: int, labels: DenseLabels, seed: int) -> "PerceptionHeads":
+        """Heads whose first weights follow from the seed alone, whatever was drawn before."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(width, labels)
 
     def forward(self, visual: Tensor, truth: DenseTruth) -> dict[str, Tensor]:
         """Return the loss (nats, summed over the four questions) and the share of right readings of each."""
@@ -83,12 +89,11 @@ def warm_up(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.15
     )
-    batches = DataLoader(
-        pictured,  # pyright: ignore[reportArgumentType] - a list is a data set
-        batch_sampler=_indices(len(pictured), settings, config.optimiser.seed),  # pyright: ignore[reportArgumentType]
-        collate_fn=_Dense(encoder),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
+    batches = encoded(
+        pictured,
+        _indices(len(pictured), settings, config.optimiser.seed),
+        _Dense(encoder),
+        workers=workers,
     )
     begun = time.monotonic()
     for done, (pixels, thw, truth) in enumerate(batches, start=1):

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -36,6 +36,7 @@ class RunState:
         *,
         seconds: float | None = None,
         first_stage: int = 0,
+        began_as: Mapping[str, Any] | None = None,
     ) -> None:
         """Write weights, optimiser moments and step.
 
@@ -46,6 +47,7 @@ class RunState:
             config: the settings, for people.
             seconds: what all steps up to this one took; None where it is not known.
             first_stage: steps of the first of two stages; 0 where there is one.
+            began_as: what the run must not change on its way (`resuming.began_as`).
         """
         with self.replacing(self._state) as folder:
             save_file(
@@ -59,6 +61,7 @@ class RunState:
             }
             save_file(moments, folder / "optimiser.safetensors")
             held = {"step": step, "seconds": seconds, "first_stage": first_stage, "config": config}
+            held["began_as"] = began_as
             (folder / "state.json").write_text(json.dumps(held, indent=2), encoding="utf-8")
 
     def load_weights(self, module: nn.Module) -> int:
@@ -81,6 +84,10 @@ class RunState:
     def first_stage(self) -> int | None:
         """Steps of the first of two stages, as the run began with them; None of a state from before they were kept."""
         return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("first_stage")
+
+    def began_as(self) -> dict[str, Any] | None:
+        """What the run must not change on its way; None of a state from before it was kept."""
+        return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("began_as")
 
     def settings(self) -> dict[str, Any]:
         """The settings of the run when the state was written, section by section."""

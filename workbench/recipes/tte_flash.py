@@ -12,6 +12,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from workbench.errors import BadInput
 from workbench.models.apart import run_apart
 from workbench.models.backbone import Backbone
 from workbench.models.sequence import visibility
@@ -118,5 +119,9 @@ class TteFlash(Recipe):
     def train(self, config: TrainConfig, *, resume: bool, report: Report) -> Path:
         """Train and return the finished checkpoint's folder. Raises BadInput for settings that do not go together."""
         layout = parted_layout(config)
+        if config.model.think < 1:
+            raise BadInput(
+                f"model.think is {config.model.think}, but tte-flash thinks in 1 token or more; the recipe without is no-think."
+            )
         method = Method(name=self.name, layout=layout, text="reasoning_after", make_step=TteFlashStep)
         return run_training(method, config, resume=resume, report=report)

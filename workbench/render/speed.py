@@ -74,6 +74,7 @@ def speed_json(times: EmbedTimes) -> dict[str, Any]:
             }
             for timing in times.timings
         ],
+        "left_out": list(times.left_out),
         "claims": [claim for batch in _batches(times) for claim in _claims(times, batch)],
         "verdicts": [asdict(verdict) for verdict in judge(times)],
     }
@@ -87,7 +88,8 @@ def speed_sentences(times: EmbedTimes) -> list[str]:
             low, high = claim["quartiles"]
             value = f"{plain(claim['value'])} ({plain(low)} to {plain(high)})"
             said.append(f"Batch {batch}: {claim['claim']}: {value} {claim['units']}.".replace(" .", "."))
-    return [*said, *_verdicts(times)]
+    lost = [f"Batch {batch}: not timed, for memory ran out." for batch in times.left_out]
+    return [*said, *lost, *_verdicts(times)]
 
 
 def _verdicts(times: EmbedTimes) -> list[str]:

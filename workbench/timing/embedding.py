@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, OutOfMemory
 from workbench.models.backbone import Backbone
 from workbench.models.layout import Layout, explicit_cot, lame, no_think, tte_flash
 from workbench.models.one_pass import OnePassEmbedder
@@ -74,6 +74,8 @@ class EmbedTimes:
     torch: str
     rounds: int
     timings: tuple[Timing, ...]
+    left_out: tuple[int, ...] = ()
+    """Batch sizes for which memory ran out."""
 
     def find(self, *, recipe: str, batch: int, think: int = 0, written: int = 0) -> Timing | None:
         """The timing of one way, None where it was not asked for."""
@@ -117,7 +119,7 @@ def time_embedding(
 
     On a GPU explicit-cot is timed once more with its passes recorded (`timing/recorded.py`).
     `latent_turns`: how often passes without writing are timed in a round. Raises BadInput for numbers out of range and for a
-    model that does not fit.
+    model that does not fit, OutOfMemory when memory runs out at every batch size; where it does at some, they are `left_out`.
     """
     for name, values, low, high in (
         ("batch size", batches, 1, 1024),
@@ -133,15 +135,23 @@ def time_embedding(
     known = {name: with_layout(backbone, layout) for name, layout in _layouts(thinks).items()}
     prefixes = [backbone.processor.encode(sample) for sample in queries(size, max(batches))]
     timings: list[Timing] = []
+    left_out: list[int] = []
     for number, batch in enumerate(batches):
-        ways = _ways(known, prefixes[:batch], queries(size, batch), lengths)
         told = partial(_part, progress, number, len(batches), f"batch {batch}")
-        found = _in_turns(ways, rounds, latent_turns, device, told)
+        try:
+            # In a function of its own: recorded passes hold memory, which the next batch may need.
+            found = _time_batch(known, prefixes[:batch], size, lengths, rounds, latent_turns, device, told)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            if number + 1 == len(batches) and not timings:
+                raise OutOfMemory(
+                    f"Memory ran out at a batch of {batch}; take smaller ones (--batches), or fewer written tokens."
+                ) from error
+            left_out.append(batch)
+            found = {}
         timings += [
             Timing(recipe=recipe, batch=batch, think=think, written=written, seconds=tuple(seconds))
             for (recipe, think, written), seconds in found.items()
         ]
-        del ways  # recorded passes hold memory, which the next batch may need
     progress(1.0, "")
     first = prefixes[0]
     return EmbedTimes(
@@ -156,6 +166,7 @@ def time_embedding(
         torch=torch.__version__,
         rounds=rounds,
         timings=tuple(timings),
+        left_out=tuple(left_out),
     )
 
 
@@ -190,6 +201,20 @@ def _ways(
         if writer.device.type == "cuda":
             ways[RECORDED, 0, length] = RecordedWriter(writer, prefixes, tokens=length)
     return ways
+
+
+def _time_batch(
+    known: dict[Key, Backbone],
+    prefixes: Sequence[Any],
+    size: Size,
+    lengths: Sequence[int],
+    rounds: int,
+    turns: int,
+    device: torch.device,
+    progress: Progress,
+) -> dict[Key, list[float]]:
+    ways = _ways(known, prefixes, queries(size, len(prefixes)), lengths)
+    return _in_turns(ways, rounds, turns, device, progress)
 
 
 def _in_turns(

@@ -93,7 +93,7 @@ class NativeFormat(Format):
             decoder = decoder.to(device, dtype).requires_grad_(False).eval()
             return BottleneckEmbedder(backbone, with_decoder(info, decoder), decoder)
         if layout.writes_first:
-            return WritingEmbedder(backbone, info)
+            return WritingEmbedder(backbone, info, _max_written(path, manifest))
         if not layout.contexts:
             return OnePassEmbedder(backbone, info)
         return LatentEmbedder(backbone, info)
@@ -111,6 +111,15 @@ def _part_tokens(model: Any, family: Family, layout: Layout, path: Path, manifes
         from workbench.models.dual_adapter import load_sets
 
         load_sets(model, path, manifest.get("adapters"))
+
+
+def _max_written(path: Path, manifest: dict[str, Any]) -> int | None:
+    found = manifest.get("max_written")
+    if found is not None and (not isinstance(found, int) or isinstance(found, bool) or found < 1):
+        raise BadCheckpoint(
+            f"{MANIFEST} of '{path.name}' has max_written {found!r}; it must be a whole number above 0."
+        )
+    return found
 
 
 def _info(path: Path, backbone: Backbone, device: torch.device, dtype: torch.dtype) -> EmbedderInfo:
