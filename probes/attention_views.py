@@ -66,7 +66,7 @@ class AttentionViews(ModelProbe):
         composed = model.through_vision(encoded, own)
         plain = model.prepare(replace(trace.sample, text=self.generic))
         [other] = model.trace([plain], Keep(latents=False, edits=False, continuation=False))
-        mine, theirs = _shares(own), _shares(self._cells(other))
+        mine, theirs = _shares(own), _shares(self._cells(other, as_for=trace))
         relative = _relative(mine, theirs, self.compare)
         distance = 0.5 * np.abs(mine - theirs).sum(axis=1)
         names = row_names(trace)
@@ -104,9 +104,9 @@ class AttentionViews(ModelProbe):
         warnings = [Note(text=f"{c.name}: {c.about}", kind="warning") for c in result.checks if not c.passed]
         return (*panels, *warnings, Note(text="Attention is not attribution: much weight need not mean much effect."))
 
-    def _cells(self, trace: Trace) -> Float[np.ndarray, "rows cells"]:
-        """The rows' weights on all images' visual tokens, one image after the other."""
-        rows, _ = reduced_rows(trace, self.layer, self.head, self.reduce, self.top_heads)
+    def _cells(self, trace: Trace, as_for: Trace | None = None) -> Float[np.ndarray, "rows cells"]:
+        """The rows' weights on all images' visual tokens, one image after the other, under the heads chosen for `as_for`."""
+        rows, _ = reduced_rows(trace, self.layer, self.head, self.reduce, self.top_heads, as_for=as_for)
         return np.ascontiguousarray(rows[:, image_positions(trace)])
 
 

@@ -11,7 +11,7 @@ from workbench import stats
 from workbench.attribution import Tick
 from workbench.embedder import Differentiable, Randomisable, ReadsVocabulary
 from workbench.probe import Control, register_probe
-from workbench.stages import quiet
+from workbench.stages import part_of, quiet
 from workbench.targets import EmbeddingTarget, Target, ThinkEffect, ThinkState, WordTarget
 from workbench.trust import MapCase, MapCheck
 from workbench.types import Check, Measure, ProbeResult
@@ -55,13 +55,12 @@ class Sanity(MapCheck):
         own = case.relevance
         cascade, alone = [np.ones(len(own))], [np.ones(len(own))]
         for place, group in enumerate(groups):
-            tick(2 * place / total, f"Random weights, step {place + 1} of {len(groups)}")
             above = [part for earlier in groups[: place + 1] for part in earlier]
-            cascade.append(self._agreement(case, above))
-            tick((2 * place + 1) / total, f"Random weights in {group[0]}")
-            alone.append(self._agreement(case, group))
-        tick(2 * len(groups) / total, "Another target")
-        other = self._other_target(case)
+            told = f"Random weights, step {place + 1} of {len(groups)}"
+            cascade.append(self._agreement(case, above, part_of(tick, 2 * place / total, 1 / total, told)))
+            told = f"Random weights in {group[0]}"
+            alone.append(self._agreement(case, group, part_of(tick, (2 * place + 1) / total, 1 / total, told)))
+        other = self._other_target(case, part_of(tick, 2 * len(groups) / total, 1 / total, "Another target"))
         names = ("none", *(_named(group) for group in groups))
         measures = [
             _similarities("cascading", np.stack(cascade), names, case.labels, "random from the output down to here"),
@@ -89,11 +88,13 @@ class Sanity(MapCheck):
         panels += [Note(text=f"{c.name}: {c.about}", kind=kinds[c.passed]) for c in result.checks]  # pyright: ignore[reportArgumentType]
         return tuple(panels)
 
-    def _agreement(self, case: MapCase, parts: Sequence[str]) -> Float[np.ndarray, " targets"]:
+    def _agreement(self, case: MapCase, parts: Sequence[str], tick: Tick) -> Float[np.ndarray, " targets"]:
+        tick(0.0, "")
         other = case.model.randomised(parts, self.seed)
-        return stats.spearman(case.relevance.astype(np.float64), case.explain_again(model=other).astype(np.float64))
+        again = case.explain_again(model=other, tick=tick)
+        return stats.spearman(case.relevance.astype(np.float64), again.astype(np.float64))
 
-    def _other_target(self, case: MapCase) -> Float[np.ndarray, " targets"]:
+    def _other_target(self, case: MapCase, tick: Tick) -> Float[np.ndarray, " targets"]:
         draw = np.random.default_rng(self.seed)
         n_words = 0
         if isinstance(case.model, ReadsVocabulary):
@@ -101,7 +102,10 @@ class Sanity(MapCheck):
         found = []
         for place, target in enumerate(case.targets):
             # Word targets of one objective share their text, so each changed one is opened by itself.
-            again = case.explain_again(targets=[other_than(target, draw, n_words)])
+            n = len(case.targets)
+            mine = part_of(tick, place / n, 1 / n)
+            mine(0.0, "")
+            again = case.explain_again(targets=[other_than(target, draw, n_words)], tick=mine)
             found.append(stats.spearman(case.relevance[place].astype(np.float64), again[0].astype(np.float64)))
         return np.array(found)
 

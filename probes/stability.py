@@ -13,7 +13,7 @@ from workbench.attribution import Tick
 from workbench.images import open_image
 from workbench.perturbation import readable
 from workbench.probe import Control, register_probe
-from workbench.stages import quiet
+from workbench.stages import part_of, quiet
 from workbench.trust import MapCase, MapCheck
 from workbench.types import Check, Encoded, ImageRef, Measure, ProbeResult
 from workbench.views import Bars, Note, Panel
@@ -53,9 +53,10 @@ class Stability(MapCheck):
         start = _values(case, case.encoded)
         changes, alike, moved = [], [], []
         for draw in range(self.draws):
-            tick(draw / self.draws, f"Noise {draw + 1} of {self.draws}")
+            mine = part_of(tick, draw / self.draws, 1 / self.draws, f"Noise {draw + 1} of {self.draws}")
+            mine(0.0, "")
             noisy = _noisy(case, self.grey, (self.seed, draw))
-            again = case.explain_again(encoded=noisy).astype(np.float64)
+            again = case.explain_again(encoded=noisy, tick=mine).astype(np.float64)
             changes.append(stats.relative_change(own, again))
             alike.append(stats.spearman(own, again))
             moved.append(np.abs(_values(case, noisy) - start))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_all_words_are_one_question_and_are_asked_once(session: Session) -> None
     session.attribute(SAMPLE, "words", PlantedMap(steps=5))
     session.attribute(SAMPLE, "word:2", PlantedMap())
     assert PlantedMap.calls[1:] == [found.labels, ("word 2: circle",)]
+
+
+def test_a_map_that_is_not_of_words_stands_beside_the_text_of_who_asks(session: Session) -> None:
+    first = session.attribute(SAMPLE, "think", PlantedMap())
+    assert first.thought is not None
+    short = replace(first.thought, text=" red", tokens=(" red",), token_ids=first.thought.token_ids[:1])
+    again = session.attribute(SAMPLE, "think", PlantedMap(), thought=short)
+    assert len(PlantedMap.calls) == 1
+    assert again.thought == short
 
 
 def test_shares_run_over_all_images(session: Session) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from workbench import runner
 from workbench.embedder import DecodesThoughts, Embedder, EmbedderInfo, Keep, ReadsVocabulary
-from workbench.errors import BadCheckpoint, BadInput, Unsupported
+from workbench.errors import BadCheckpoint, BadInput, OutOfMemory, Unsupported
 from workbench.probe import Control, ModelProbe, Probe, Subject, TraceProbe
 from workbench.ranking import Ranker
 from workbench.runner import Candidate, Session, make_sample
@@ -235,6 +235,49 @@ def test_hidden_thoughts_are_ranked_at_no_further_pass(fake: Fake) -> None:
     assert found[1].margin == pytest.approx(np.cos(np.radians(50)) - np.cos(np.radians(10)), abs=1e-6)
     assert found[1].change == pytest.approx(1 - np.cos(np.radians(50)), abs=1e-6)
     assert ranker.hide(fake, trace, ()) == ()
+
+
+def test_a_copy_of_the_first_candidate_takes_no_place_from_it_when_thoughts_are_hidden(fake: Fake) -> None:
+    twice = [Candidate(id=name, text=f"angle {angle}") for name, angle in (("same", 30), ("copy", 30), ("far", 90))]
+    [trace] = fake.trace([fake.prepare(make_sample([], "angle 30"))])
+    knockout = np.stack([_vector("angle 40"), _vector("angle 80"), _vector("angle 30")])
+    trace = replace(trace, knockout=knockout, stepwise=np.repeat(_vector("angle 31")[None], 4, axis=0))
+    ranker = Ranker()
+    ranking, _ = ranker.rank(fake, trace.embedding, twice)
+    found = ranker.hide(fake, trace, ranking)
+    assert [(one.first, one.rank_of_first) for one in found] == [("same", 1), ("far", 2), ("same", 1), ("same", 1)]
+    # Where there is nothing else, nothing can come before it, and nothing is said.
+    for alone in (twice[:1], twice[:2]):
+        ranking, _ = ranker.rank(fake, trace.embedding, alone)
+        assert ranker.hide(fake, trace, ranking) == ()
+
+
+def test_candidates_are_prepared_a_few_at_a_time(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = 0
+
+    def count(sample: Sample) -> Any:
+        nonlocal prepared
+        prepared += 1
+        return prepare(sample)
+
+    prepare, embed = fake.prepare, fake.embed
+    held: list[int] = []
+    monkeypatch.setattr(fake, "prepare", count)
+    monkeypatch.setattr(fake, "length", lambda sample: len(sample.text))
+    monkeypatch.setattr(fake, "embed", lambda batch: (held.append(prepared), embed(batch))[1])
+    many = [Candidate(id=str(number), text=f"angle {number}") for number in range(40)]
+    ranking, _ = Ranker().rank(fake, _vector("angle 3"), many)
+    assert ranking[0].candidate.id == "3"
+    assert held == [16, 32, 40]
+
+
+def test_memory_that_runs_out_is_one_sentence(session: Session, monkeypatch: pytest.MonkeyPatch, fake: Fake) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(fake, "trace", fail)
+    with pytest.raises(OutOfMemory, match="Memory ran out; take a smaller image"):
+        session.inspect(make_sample([], "angle 30"), probes=[])
 
 
 def test_controls_leave_the_sample_itself_out(session: Session, fake: Fake) -> None:

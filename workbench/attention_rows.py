@@ -29,17 +29,20 @@ def chosen_rows(trace: Trace, layer: int, head: int) -> Float[np.ndarray, "some_
 
 
 def reduced_rows(
-    trace: Trace, layer: int, head: int, reduce: Reduce, top_heads: int
+    trace: Trace, layer: int, head: int, reduce: Reduce, top_heads: int, *, as_for: Trace | None = None
 ) -> tuple[Float[np.ndarray, "rows seq"], Float[np.ndarray, "rows seq"]]:
     """One row of weights for each think token and the embed token: as maps show them, and as a distribution.
 
     They differ for `max` alone. `top` takes the heads that are most on the images; a sample without images has none, and
-    all heads are taken.
+    all heads are taken. `as_for`: the trace of the same model whose heads are taken, so that both can be compared.
     """
     chosen = chosen_rows(trace, layer, head)
     flat = chosen.reshape(-1, *chosen.shape[2:])
     if reduce == "top" and head == 0 and trace.grids:
-        on_image = flat[..., image_positions(trace)].sum(axis=-1).mean(axis=-1)
+        first = trace if as_for is None else as_for
+        looked = chosen_rows(first, layer, head)
+        looked = looked.reshape(-1, *looked.shape[2:])
+        on_image = looked[..., image_positions(first)].sum(axis=-1).mean(axis=-1)
         flat = flat[stats.top_k(on_image, top_heads)]
     mean = flat.mean(axis=0)
     return (flat.max(axis=0), mean) if reduce == "max" else (mean, mean)

@@ -12,6 +12,7 @@ from workbench.attribution import AttributionProbe, Tick, held_text
 from workbench.embedder import Differentiable, Embedder
 from workbench.errors import BadInput, Cancelled, Unsupported
 from workbench.explanation import Explanation
+from workbench.memory import weigh_trace
 from workbench.once import Once
 from workbench.probe import PROBES, key_of, missing
 from workbench.ranking import Ranker
@@ -121,7 +122,11 @@ class Explainer:
         caller.tell(1.0, "Done")
         # An equal sample may name other files than the one that was remembered, and those may be gone.
         trace = dataclasses.replace(found.trace, sample=question.sample)
-        return dataclasses.replace(found, sample=question.sample, trace=trace, judged=judged, skipped=skipped)
+        # Maps that are not of words are one and the same whatever was written beside them.
+        thought = found.thought if question.thought is None else question.thought
+        return dataclasses.replace(
+            found, sample=question.sample, trace=trace, thought=thought, judged=judged, skipped=skipped
+        )
 
     def _once(self, memory: Once[V], key: Hashable, make: Callable[[], V], caller: Caller) -> V:
         def in_turn() -> V:
@@ -232,5 +237,5 @@ def _caveats(targets: Sequence[Target], model: Embedder) -> tuple[str, ...]:
 
 
 def _weigh(explanation: Explanation) -> int:
-    # The trace is shared with the session's own memory of traces.
-    return sum(measure.values.nbytes for measure in explanation.result.measures)
+    # The trace may be held by others too, but nothing says so: they forget theirs earlier.
+    return weigh_trace(explanation.trace) + sum(measure.values.nbytes for measure in explanation.result.measures)

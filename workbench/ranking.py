@@ -12,10 +12,12 @@ from workbench.once import Once
 from workbench.resolution import Candidates
 from workbench.samples import Candidate, make_sample
 from workbench.stats import rank_of
-from workbench.types import Sample, Trace
+from workbench.types import Encoded, Sample, Trace
 
 Embedding = Float[np.ndarray, " dim"]
 _AT_ONCE = 16
+_ALIKE = 1e-6
+"""Difference of the entries of two embeddings up to which they are one candidate twice."""
 
 
 class Ranker:
@@ -58,6 +60,8 @@ class Ranker:
     def hide(self, model: Embedder, trace: Trace, ranking: Sequence[Ranked]) -> tuple[Hidden, ...]:
         """The ranking when each thought is hidden, and when all are, from what the trace holds: no further pass.
 
+        Nothing where no candidate differs from the first one: then nothing can come before it.
+
         Args:
             model: that made trace and ranking.
             trace: of the query.
@@ -68,8 +72,14 @@ class Ranker:
         documents = {row.candidate.id: _document(row.candidate) for row in ranking}
         vectors, _ = self._embed(model, documents)
         held = np.stack([vectors[name] for name in documents])
+        # A copy of the first under another name would share its place with it, whatever is hidden.
+        apart = np.abs(held - held[0]).max(axis=1) > _ALIKE
+        if not apart.any():
+            return ()
+        apart[0] = True
+        held, names = held[apart], [name for name, other in zip(documents, apart, strict=True) if other]
         embeddings = np.concatenate([trace.knockout, trace.stepwise[:1]])
-        names, found = list(documents), []
+        found = []
         for place, embedding in enumerate(embeddings):
             scores = held @ embedding
             others = np.delete(scores, 0)
@@ -78,7 +88,7 @@ class Ranker:
                     thought=place + 1 if place < len(trace.knockout) else None,
                     first=names[int(scores.argmax())],
                     rank_of_first=int(rank_of(scores, np.array(0))),
-                    margin=float(scores[0] - others.max()) if len(others) else float(scores[0]),
+                    margin=float(scores[0] - others.max()),
                     change=float(1 - embedding @ trace.embedding),
                 )
             )
@@ -95,14 +105,19 @@ class Ranker:
                 vectors[name] = known
                 continue
             try:
-                waiting.append((name, model.prepare(document)))
+                waiting.append((model.length(document), name))
             except (BadInput, Unsupported) as error:
                 remarks.append(f"Candidate '{name}' was left out: {error}")
-        # Equal lengths beside each other waste the least padding.
-        waiting.sort(key=lambda pair: len(pair[1].tokens.ids))
+        # Equal lengths beside each other waste the least padding. Images are cut into patches a few at a time: all would be large.
+        waiting.sort(key=lambda pair: pair[0])
         for start in range(0, len(waiting), _AT_ONCE):
-            names, batch = zip(*waiting[start : start + _AT_ONCE], strict=True)
-            for name, vector in zip(names, model.embed(batch), strict=True):
+            batch: dict[str, Encoded] = {}
+            for _, name in waiting[start : start + _AT_ONCE]:
+                try:
+                    batch[name] = model.prepare(documents[name])
+                except (BadInput, Unsupported) as error:
+                    remarks.append(f"Candidate '{name}' was left out: {error}")
+            for name, vector in zip(batch, model.embed(list(batch.values())) if batch else (), strict=True):
                 vectors[name] = self._embeddings.get((checkpoint, documents[name].id), lambda vector=vector: vector)
         return vectors, tuple(remarks)
 

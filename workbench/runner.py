@@ -19,6 +19,7 @@ from workbench.explaining import Caller, Explainer, Question
 from workbench.explanation import Explanation
 from workbench.images import notes
 from workbench.inspection import Hidden, Inspection, Ranked, thought_of
+from workbench.memory import memory_told, weigh_trace
 from workbench.once import Once
 from workbench.probe import ModelProbe, Probe, Subject, TraceProbe, key_of, missing, traced_probes
 from workbench.ranking import Ranker
@@ -46,6 +47,7 @@ MAX_CONTROLS = 4
 """Other samples whose thoughts are swapped in; more of them would sharpen the control little and cost a pass each."""
 _GIB = 2**30
 _DECODE = "decode"
+NO_ROOM = "Memory ran out; take a smaller image, a smaller dtype (--dtype bfloat16), another device, or a measurement that needs less."
 
 
 class Session:
@@ -56,11 +58,11 @@ class Session:
         self._device = device
         self._dtype = dtype
         self._models: Once[Embedder] = Once(max_entries=2, room_first=True)
-        self._traces: Once[Trace] = Once(max_entries=8, max_bytes=_GIB, weigh=_weigh_trace)
+        self._traces: Once[Trace] = Once(max_entries=8, max_bytes=_GIB, weigh=weigh_trace)
         self._controls: Once[_Controls] = Once(max_entries=4)
         self._thoughts: Once[DecodedThought] = Once(max_entries=256)
         self._results: Once[ProbeResult] = Once(max_entries=512, max_bytes=_GIB // 4, weigh=_weigh_result)
-        self._inspections: Once[Inspection] = Once(max_entries=64, max_bytes=_GIB, weigh=_weigh_inspection)
+        self._inspections: Once[Inspection] = Once(max_entries=64, max_bytes=_GIB, weigh=weigh_inspection)
         self._ranker = Ranker()
         # One sample at a time: a second one would double the memory and gain nothing on one device.
         self._busy = Turns()
@@ -151,12 +153,14 @@ class Session:
         )
 
         def make() -> Inspection:
-            with self._busy:
+            with self._busy, memory_told(NO_ROOM):
                 return self._run(job, clock)
 
         found = self._inspections.get(job.key, make)
         # An equal sample may name other files than the one that was remembered, and those may be gone.
-        return dataclasses.replace(found, sample=sample, trace=dataclasses.replace(found.trace, sample=sample))
+        trace = dataclasses.replace(found.trace, sample=sample)
+        remarks = (note for image in sample.images for note in notes(image))
+        return dataclasses.replace(found, sample=sample, trace=trace, notes=(*remarks, *found.notes))
 
     def attribute(
         self,
@@ -200,7 +204,8 @@ class Session:
             thought=thought,
             trace_key=_trace_key(model, sample),
         )
-        return self._explainer.explain(question, checks, Caller(progress=progress, cancelled=cancelled))
+        with memory_told(NO_ROOM):
+            return self._explainer.explain(question, checks, Caller(progress=progress, cancelled=cancelled))
 
     def _read(self, question: Question) -> tuple[Trace, DecodedThought | None]:
         job = _Job(
@@ -213,7 +218,7 @@ class Session:
         return self._traces.get(job.trace_key, lambda: job.model.trace([job.model.prepare(job.sample)])[0])
 
     def _run(self, job: "_Job", clock: StageClock) -> Inspection:
-        remarks = [note for image in job.sample.images for note in notes(image)]
+        remarks: list[str] = []
         with clock.stage("trace", "Reading image and query"):
             trace = self._trace(job)
         with clock.stage("controls", "Reading control samples"):
@@ -355,18 +360,10 @@ def _fingerprint(path: Path) -> Hashable:
     return path.resolve(), tuple(files)
 
 
-def _weigh_trace(trace: Trace) -> int:
-    # The continuation is opaque; keys and values of every layer weigh at most about this.
-    arrays = (trace.latents, trace.attention, trace.embedding, trace.stepwise, trace.knockout)
-    cache_bytes = (
-        0 if trace.continuation is None else trace.latents.shape[0] * len(trace.tokens.ids) * trace.latents.shape[2] * 4
-    )
-    return sum(array.nbytes for array in arrays) + cache_bytes
-
-
 def _weigh_result(result: ProbeResult) -> int:
     return sum(measure.values.nbytes for measure in result.measures)
 
 
-def _weigh_inspection(inspection: Inspection) -> int:
-    return _weigh_trace(inspection.trace) + sum(map(_weigh_result, inspection.results.values()))
+def weigh_inspection(inspection: Inspection) -> int:
+    """Bytes that an inspection holds, its trace included."""
+    return weigh_trace(inspection.trace) + sum(map(_weigh_result, inspection.results.values()))

@@ -1,7 +1,7 @@
 """Progress and timing of work that goes through named stages."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
@@ -19,11 +19,11 @@ def quiet(done: float, message: str) -> None:
     del done, message
 
 
-def part_of(progress: Progress, begin: float, share: float) -> Progress:
-    """A progress whose whole is a part of another's."""
+def part_of(progress: Callable[[float, str], None], begin: float, share: float, told: str = "") -> Progress:
+    """A progress whose whole is a part of another's; `told` stands for whatever the part says."""
 
     def tell(done: float, message: str) -> None:
-        progress(begin + share * done, message)
+        progress(begin + share * done, told or message)
 
     return tell
 

@@ -18,13 +18,14 @@ from planted import N_LAYERS, N_THINK
 from workbench.comparing import making
 from workbench.comparing.document import comparison_json, schema
 from workbench.comparing.kept import Kept
-from workbench.comparing.making import Compared, Setup, choose, is_memory, make_comparison
+from workbench.comparing.making import Compared, Setup, choose, make_comparison
 from workbench.comparing.opening import open_sample
 from workbench.comparing.pairing import find_common
 from workbench.comparing.question import pose
 from workbench.comparing.reading import Reading
 from workbench.comparison import PairComparison
 from workbench.errors import BadCheckpoint, BadInput, Cancelled, OutOfMemory
+from workbench.memory import is_memory
 from workbench.models.layout import explicit_cot, no_think, tte_flash
 from workbench.types import DecodedThought, Trace
 from workbench.words import changed_words, diff_words

@@ -39,6 +39,32 @@ def views(model: PlantedModel, **choice: object) -> ProbeResult:
     return AttentionViews(**choice).measure(Subject(trace=trace), model)
 
 
+class Headed(AskedModel):
+    """Head 1 looks at the image for a question, head 2 for the generic prompt."""
+
+    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
+        found = []
+        for trace in super().trace(batch, keep):
+            attention = trace.attention.copy()
+            attention[:, int(trace.sample.text != GENERIC)] *= 0.01
+            attention[:, 2:] *= 0.001
+            found.append(dataclasses.replace(trace, attention=attention))
+        return found
+
+
+def test_relative_maps_compare_the_same_heads() -> None:
+    model, sample = Headed(), planted_sample(sizes=SIZES, hot=HOT)
+    [trace] = model.trace([model.prepare(sample)])
+    [plain] = model.trace([model.prepare(dataclasses.replace(sample, text=GENERIC))])
+    result = views(model, reduce="top", top_heads=1, layer=1)
+    own, other = trace.attention[0, 0], plain.attention[0, 0]
+    grid = trace.grids[0]
+    cells = np.concatenate([np.arange(len(trace.tokens.ids))[one.positions] for one in trace.grids])
+    mine, theirs = (rows[:, cells] / rows[:, cells].sum(axis=1, keepdims=True) for rows in (own, other))
+    found = result.measure("relative_image_0").values.reshape(N_THINK + 1, -1)
+    np.testing.assert_allclose(found, (mine - theirs)[:, : grid.rows * grid.cols], atol=1e-5)
+
+
 def test_composed_maps_are_the_tokens_attention_through_the_tower() -> None:
     result = views(AskedModel())
     plain, hot = result.measure("composed_image_0").values, result.measure("composed_image_1").values

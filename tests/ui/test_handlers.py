@@ -264,6 +264,33 @@ def test_only_uploads_are_read_and_deleted(desk: Desk, picture: Path, tmp_path: 
     assert outside.is_file()
 
 
+def test_results_of_other_files_and_other_checkpoints_have_ids_of_their_own(
+    read: Callable[..., Any], desk: Desk, picture: Path
+) -> None:
+    """Equal content under another name goes with another tab; equal weights may be cut into other patches."""
+    inspection = desk.shelf.get(read(image=file(picture))["id"])
+    key = desk.shelf.put(inspection)
+    assert key == desk.shelf.put(replace(inspection))
+    image = replace(inspection.sample.images[0], path=picture.with_name("copy.png"))
+    copied = replace(inspection, sample=replace(inspection.sample, images=(image,)))
+    made = replace(inspection.trace.provenance, checkpoint_sha256="1" * 64)
+    other = replace(inspection, trace=replace(inspection.trace, provenance=made))
+    assert len({key, desk.shelf.put(copied), desk.shelf.put(other)}) == 3
+    assert desk.shelf.get(key) is not None
+
+
+def test_the_shelf_forgets_what_weighs_too_much(
+    read: Callable[..., Any], desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspections = [desk.shelf.get(read(query=query)["id"]) for query in ("red", "blue")]
+    monkeypatch.setattr("workbench.ui.desk.MAX_BYTES", 1)
+    shelf = Shelf()
+    first, second = map(shelf.put, inspections)
+    assert shelf.get(second) is inspections[1]
+    with pytest.raises(BadInput, match="no longer in memory"):
+        shelf.get(first)
+
+
 def test_the_shelf_forgets_the_oldest(read: Callable[..., Any], desk: Desk) -> None:
     inspection = desk.shelf.get(read()["id"])
     other = desk.shelf.get(read(query="blue")["id"])

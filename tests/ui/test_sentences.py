@@ -1,5 +1,6 @@
 """What the page says in words must follow from the numbers."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from workbench.assets import CheckpointCard, Metric
 from workbench.samples import make_sample
 from workbench.types import Check, Measure, ProbeResult, Provenance
 from workbench.ui.desk import Desk
-from workbench.ui.sentences import control, metric_rows, warnings
+from workbench.ui.payload import to_json
+from workbench.ui.sentences import control, metric_rows, unwritten, warnings
 
 PROVENANCE = Provenance(checkpoint="x", weights_sha256="0" * 64, family="x", format="x", dtype="float32", device="cpu")
 
@@ -80,6 +82,34 @@ def test_failed_checks_are_said_plainly_and_passed_ones_not_at_all(desk: Desk) -
         "Not measured (reading the think tokens as words): no vocabulary",
         "turned",
     ]
+
+
+def test_an_empty_text_is_not_told_as_a_missing_control() -> None:
+    empty = Measure(name="word_probability", values=np.zeros(0, np.float32), dims=("word",), units="probability")
+    said = control(replace(result(None), measures=(empty,)))
+    assert said is not None
+    assert said["text"] == "Control: not tested, because there is no text to test."
+
+
+def test_why_there_is_no_text_follows_from_the_model(desk: Desk) -> None:
+    seen = desk.session.inspect(make_sample([], "red"), checkpoint=desk.path_of("planted-checkpoint"))
+    bare = replace(seen.info, contexts=())
+    assert "what is said above tells why" in unwritten(seen)
+    assert "no generation head" in unwritten(replace(seen, info=bare))
+    assert "does not think" in unwritten(replace(seen, info=replace(bare, n_think=0)))
+
+
+def test_a_text_whose_measurement_did_not_run_is_shown_all_the_same(desk: Desk) -> None:
+    seen = desk.session.inspect(make_sample([], "red"), checkpoint=desk.path_of("planted-checkpoint"))
+    left = replace(seen, results={}, skipped={"decode": "This model has not the context 'query_and_latents'."})
+    assert left.thought is not None
+    view = json.loads(to_json(left, "key", candidates_from="", attribution={}))
+    assert "".join(word["text"] for word in view["thought"]["words"]).replace(" ", "") == left.thought.text.replace(
+        " ", ""
+    )
+    assert all(0 < word["p"] <= 1 for word in view["thought"]["words"])
+    assert view["thought"]["control"] is None
+    assert any("query_and_latents" in warning for warning in view["warnings"])
 
 
 def test_measured_quality_is_shown_with_its_interval(tmp_path: Path) -> None:

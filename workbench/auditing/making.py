@@ -23,13 +23,13 @@ from workbench.auditing.planned import plan
 from workbench.auditing.texts import FIRST_ROWS
 from workbench.auditing.verdict import judge, thresholds_json
 from workbench.comparing.kept import Kept, mark_used
-from workbench.comparing.making import Chosen, Setup, check_loaded, is_memory
+from workbench.comparing.making import Chosen, Setup, check_loaded
 from workbench.comparing.question import MAX_N, Question, check_unchanged, pose
 from workbench.comparing.reading import Reading
 from workbench.comparing.tracing import is_read, read_question
 from workbench.comparison import Source
 from workbench.embedder import Editable, Embedder
-from workbench.errors import BadInput, OutOfMemory, Unsupported
+from workbench.errors import BadInput, Unsupported
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.editable import check_editable
 from workbench.models.reading import check_folder, checkpoint_hash
@@ -117,15 +117,11 @@ def make_audit(
     """As `run_audit`, of what was asked for."""
     begin = time.perf_counter()
     folders = _open(wanted, setup)
-    try:
+    with memory_told(
+        f"Memory ran out while '{wanted.chosen.name}' was audited. What was measured before is kept in {setup.kept.root}, and the "
+        "same audit goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
+    ):
         reading, edited = _measure(wanted, setup, folders, tell, cancelled)
-    except Exception as error:
-        if not is_memory(error):
-            raise
-        raise OutOfMemory(
-            f"Memory ran out while '{wanted.chosen.name}' was audited. What was measured before is kept in {setup.kept.root}, and the "
-            "same audit goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
-        ) from error
     setup.kept.tidy({one.name for one in (*folders.used, edited)})
     tell(_EDITED, "Making figures")
     audit = _figures(wanted, setup, reading, folders.fitted, edited, begin)

@@ -1,11 +1,10 @@
 """How a comparison is made: each checkpoint is read in its turn and let go, then readings are set beside each other."""
 
-import errno
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, final
@@ -22,7 +21,8 @@ from workbench.comparing.scores import UNKNOWN, Scores, score, tell_metrics, wri
 from workbench.comparing.tracing import MAX_TOKENS, is_read, read_question
 from workbench.comparison import ComparedSample, Comparison, PairComparison, Placed, Refused, Side, Source
 from workbench.embedder import Embedder
-from workbench.errors import BadInput, Cancelled, OutOfMemory, WorkbenchError
+from workbench.errors import BadInput, Cancelled, WorkbenchError
+from workbench.memory import memory_told
 from workbench.models.checkpoint import check_format, choose_device, let_go, load_checkpoint
 from workbench.models.reading import check_folder, checkpoint_hash
 from workbench.stages import Progress, part_of, quiet
@@ -34,7 +34,6 @@ FIRST = 10
 """Candidates that are told of each ranking."""
 _READING = 0.9
 """Share of the progress for models; the rest is for figures."""
-_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +265,10 @@ def with_model(one: Chosen, setup: Setup, tell: Progress, use: Callable[[Embedde
         OutOfMemory: when it does not fit.
         BadInput: when it is no longer the one that was chosen.
     """
-    with _memory_told(one, setup):
+    with memory_told(
+        f"Memory ran out while '{one.name}' was read. What was read before is kept in {setup.kept.root}, and the same comparison "
+        "goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
+    ):
         tell(0.0, f"Loading {one.name}")
         if setup.load is not None:
             return use(_unchanged(one, setup.load(one.path)))
@@ -288,33 +290,6 @@ def check_loaded(one: Chosen, model: Embedder) -> None:
 def _unchanged(one: Chosen, model: Embedder) -> Embedder:
     check_loaded(one, model)
     return model
-
-
-@contextmanager
-def _memory_told(one: Chosen, setup: Setup) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if not is_memory(error):
-            raise
-        raise OutOfMemory(
-            f"Memory ran out while '{one.name}' was read. What was read before is kept in {setup.kept.root}, and the same "
-            "comparison goes on from there; close other programs, or take a smaller dtype (--dtype bfloat16) or another device."
-        ) from error
-
-
-def is_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, says that memory ran out: Python's, the system's, an allocator's of CPU or GPU."""
-    while error is not None:
-        text = str(error).lower()
-        if (
-            isinstance(error, MemoryError)
-            or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-            or (isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY))
-        ):
-            return True
-        error = error.__cause__
-    return False
 
 
 def _source(question: Question) -> Source:

@@ -16,7 +16,8 @@ from workbench.data.reader import find_reader
 from workbench.errors import BadInput, UnknownName
 from workbench.explanation import Explanation, values_of
 from workbench.inspection import Inspection
-from workbench.runner import Session
+from workbench.memory import weigh_trace
+from workbench.runner import Session, weigh_inspection
 from workbench.samples import Candidate, read_candidates
 from workbench.ui.audit_shelf import AuditShelf
 from workbench.ui.compare_shelf import CompareShelf
@@ -27,6 +28,8 @@ from workbench.ui.uploads import Uploads
 from workbench.ui.zip_shelf import ZipShelf
 
 MAX_KEPT = 64
+MAX_BYTES = 2 * 2**30
+"""What kept results may weigh together, traces of large images with a large model above all."""
 SHAPES = "Shapes"
 """The data set that is always offered."""
 
@@ -42,8 +45,7 @@ class Shelf:
     def put(self, inspection: Inspection) -> str:
         """Keep a result and return its id, which is made from what was asked: the same question has the same id."""
         asked = [
-            inspection.trace.provenance.weights_sha256,
-            inspection.sample.id,
+            *_whose(inspection),
             [[name, repr(result.parameters)] for name, result in inspection.results.items()],
             [row.candidate.text for row in inspection.ranking],
         ]
@@ -53,8 +55,7 @@ class Shelf:
         """Keep an explanation and return its id, made in the same way."""
         result, thought = explanation.result, explanation.thought
         asked = [
-            explanation.trace.provenance.weights_sha256,
-            explanation.sample.id,
+            *_whose(explanation),
             [result.probe, result.version, repr(result.parameters)],
             [explanation.target, explanation.labels, thought.text if thought else ""],
             values_of(result, "value"),
@@ -80,13 +81,25 @@ class Shelf:
         with self._lock:
             self._kept[key] = found
             self._kept.move_to_end(key)
-            while len(self._kept) > self._max_kept:
+            while len(self._kept) > 1 and (len(self._kept) > self._max_kept or self._weight() > MAX_BYTES):
                 self._kept.popitem(last=False)
         return key
+
+    def _weight(self) -> int:
+        return sum(
+            weigh_inspection(one) if isinstance(one, Inspection) else weigh_trace(one.trace)
+            for one in self._kept.values()
+        )
 
     def _look(self, key: object) -> Inspection | Explanation | None:
         with self._lock:
             return self._kept.get(key) if isinstance(key, str) else None
+
+
+def _whose(found: Inspection | Explanation) -> list[Any]:
+    """Checkpoint and sample. The image's file too: a copy of it that another tab uploaded goes when that tab is closed."""
+    files = [str(image.path or image.name) for image in found.sample.images]
+    return [found.trace.provenance.checkpoint_sha256, str(found.card.path), found.sample.id, files]
 
 
 class Desk:

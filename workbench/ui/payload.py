@@ -16,13 +16,13 @@ from workbench.inspection import Inspection, readings_of, thought_of
 from workbench.probe import parameters, probe_of
 from workbench.render.html import panel_html, thumbnail
 from workbench.telling import about_text, name_of_text
-from workbench.types import ProbeResult
+from workbench.types import DecodedThought, ProbeResult
 from workbench.ui.attributions import word_numbers
 from workbench.ui.maps import REDUCTIONS, head_maps, pack, reduced_maps, sends_heads
 from workbench.ui.pictures import data_uri
-from workbench.ui.sentences import card_facts, control, metric_rows, stage_name, warnings
+from workbench.ui.sentences import card_facts, control, metric_rows, stage_name, unwritten, warnings
 from workbench.views import Heatmap, Note, Overlay, Panel, Words
-from workbench.words import tell_token
+from workbench.words import join_pieces, tell_token
 
 CARD_WORDS = 3
 LENS_WORDS = 5
@@ -51,6 +51,7 @@ def to_json(inspection: Inspection, key: str, *, candidates_from: str, attributi
         "heads": trace.attention.shape[1],
         "warnings": warnings(inspection),
         "thought": _thought(inspection),
+        "unwritten": unwritten(inspection),
         "images": _images(inspection, pictures),
         "tokens": _tokens(inspection),
         "lens": None if lens is None else _lens(lens),
@@ -78,7 +79,7 @@ def head_planes(inspection: Inspection, head: int) -> list[str]:
 def _thought(inspection: Inspection) -> dict[str, Any] | None:
     result = inspection.results.get("decode")
     if result is None:
-        return None
+        return None if inspection.thought is None else _unmeasured(inspection, inspection.thought)
     confidence = result.measure("word_probability")
     words = confidence.coords.get("word", ())
     found = {measure.name: measure for measure in result.measures}
@@ -99,6 +100,21 @@ def _thought(inspection: Inspection) -> dict[str, Any] | None:
         "name": name_of_text(inspection.info),
         "about": about_text(inspection.info, thought_of(result).context),
         "control": control(result, writes_first=inspection.info.writes_first),
+    }
+
+
+def _unmeasured(inspection: Inspection, thought: DecodedThought) -> dict[str, Any]:
+    """The text that the model wrote by itself where its measurement did not run, so without a control; a warning says why."""
+    numbers = word_numbers(thought)
+    logs = np.array(thought.log_probabilities)
+    return {
+        "words": [
+            {"text": text, "number": numbers[i], "p": _number(np.exp(logs[list(pieces)].sum())), "dependence": None}
+            for i, (text, pieces) in enumerate(join_pieces(thought.tokens))
+        ],
+        "name": name_of_text(inspection.info),
+        "about": about_text(inspection.info, thought.context),
+        "control": None,
     }
 
 

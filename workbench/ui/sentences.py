@@ -46,10 +46,9 @@ def control(result: ProbeResult, *, writes_first: bool = False) -> dict[str, str
     """
     found = {measure.name: measure for measure in result.measures}
     if "total_image_dependence" not in found:
-        return {
-            "level": "weak",
-            "text": "Control: not tested, because there was no other sample to swap with.",
-        }
+        empty = "word_probability" in found and not found["word_probability"].values.size
+        why = "there is no text to test" if empty else "there was no other sample to swap with"
+        return {"level": "weak", "text": f"Control: not tested, because {why}."}
     total, words = float(found["total_image_dependence"].values), found["image_dependence"].values
     n_depend, n_words = int((words > _WORD_DEPENDS).sum()), len(words)
     own, others, it = "this image's thought", "the thoughts of other images", "it"
@@ -85,6 +84,16 @@ def warnings(inspection: Inspection) -> list[str]:
     ]
     skipped = [f"Not measured ({stage_name(name)}): {reason}" for name, reason in inspection.skipped.items()]
     return [sentence for sentence in (*failed, *skipped, *inspection.notes) if sentence]
+
+
+def unwritten(inspection: Inspection) -> str:
+    """Why there is no text, where there is none."""
+    info = inspection.info
+    if info.contexts:
+        return "No text was written; what is said above tells why."
+    if info.n_think:
+        return "This checkpoint has no generation head that reads its think tokens as text."
+    return "This checkpoint does not think: it has no think tokens and writes nothing. What its embedding looks at is shown below."
 
 
 def metric_rows(card: CheckpointCard) -> list[dict[str, str]]:

@@ -24,10 +24,7 @@ function warningsPart(view) {
 /** The thought, coloured by confidence. `choose(number)` on a click on a word, where words can be explained; else null. */
 function thoughtPart(view, choose) {
   const thought = view.thought;
-  if (!thought) {
-    const why = thinks(view) ? "This checkpoint has no generation head that reads its think tokens as text." : "This checkpoint does not think: it has no think tokens and writes nothing. What its embedding looks at is shown below.";
-    return section("The decoded thought", null, make("p", {}, why));
-  }
+  if (!thought) return section("The decoded thought", null, make("p", {}, view.unwritten));
   const words = thought.words.map((word, place) => {
     const can = choose !== null && word.number !== null;
     const node = make("span", { class: `tv-word tv-${bandOf(word.p)}${can ? " tv-can" : ""}`, tabindex: "0", "data-tip": wordTip(word, thinks(view)), "data-number": word.number, "data-testid": `word-${place}`, "aria-label": `${word.text}, ${percent(word.p)}` }, word.text);

@@ -67,7 +67,7 @@ class Explorer {
     };
     const planes = [["mean", "mean of all heads"], ["max", "strongest head"], ["top", "heads that look at the image most"]];
     for (let head = 0; head < heads; head += 1) planes.push([String(head), `head ${head + 1}`]);
-    const select = make("select", { class: "tv-select", "data-testid": "head" }, planes.map(([value, name]) => make("option", { value }, name)));
+    const select = (this.select = make("select", { class: "tv-select", "data-testid": "head" }, planes.map(([value, name]) => make("option", { value }, name))));
     select.addEventListener("change", () => this.choosePlane(select.value));
     const opacity = make("input", { type: "range", min: 0, max: 100, value: 75, "data-testid": "opacity" });
     opacity.addEventListener("input", () => this.set({ opacity: opacity.value / 100 }));
@@ -76,7 +76,7 @@ class Explorer {
     return make(
       "div",
       { class: "tv-controls" },
-      field("Layer", layerSays, layer, "How deep in the model; all is the mean over layers."),
+      field("Layer", layerSays, layer, "How deep in the model; all takes the layers together."),
       field("Head", null, select, `Each layer looks with several heads at once; show them together or one alone.${"0" in (this.planes[0] || {}) ? "" : " This model is large: a single head is fetched when you choose it."}`),
       field("Overlay", null, style, "Colours lie over the image; a spotlight darkens what is not looked at."),
       field("Strength", null, opacity, "How strongly the heatmap covers the image."),
@@ -97,8 +97,12 @@ class Explorer {
       this.wait.textContent = "Fetching this head …";
       const answer = await this.ask("head_maps", { id: this.view.id, head: Number(plane) });
       this.wait.textContent = answer.error || "";
-      if (answer.error) return;
+      if (answer.error) {
+        if (this.select.value === plane) this.select.value = this.state.plane;
+        return;
+      }
       answer.planes.forEach((text, i) => (this.planes[i][plane] = unpackHalf(text)));
+      if (this.select.value !== plane) return; // Another one was chosen meanwhile.
     }
     this.set({ plane });
   }
@@ -178,7 +182,10 @@ class Explorer {
     const peak = map.indexOf(largest([map]));
     const place = (at) => `row ${Math.floor(at / this.image.cols) + 1}, column ${(at % this.image.cols) + 1}`;
     const where = state.layer < 0 ? "over all layers" : `in layer ${state.layer + 1}`;
-    this.caption.textContent = `${view.tokens[state.row].label} ${where}: ${percent(total)} of its attention is on this image (${this.image.rows} × ${this.image.cols} patches); the most watched patch is ${place(peak)} (${percent(map[peak])}).`;
+    const who = { mean: "", top: ", the heads that look at the image most", max: ", the strongest head at each patch" }[state.plane] ?? `, head ${Number(state.plane) + 1}`;
+    // Each patch has another strongest head, so such shares do not sum to anything.
+    const share = state.plane === "max" ? "" : `${percent(total)} of its attention is on this image (${this.image.rows} × ${this.image.cols} patches); `;
+    this.caption.textContent = `${view.tokens[state.row].label} ${where}${who}: ${share}the most watched patch is ${place(peak)} (${percent(map[peak])}).`;
     this.canvas.setAttribute("aria-label", `Heatmap. ${this.caption.textContent}`);
     const shown = patch ?? peak;
     const ranked = maps.map((values, row) => [values[shown], row]).sort((a, b) => b[0] - a[0]).slice(0, 5);

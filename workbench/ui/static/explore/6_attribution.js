@@ -124,7 +124,7 @@ class Attribution {
   }
 
   again() {
-    if (!this.body.hidden || !this.asking.error.hidden) this.open({});
+    if (!this.body.hidden || !this.asking.error.hidden || this.asking.waitingFor) this.open({});
   }
 
   /** A word of the thought was chosen, by its number counted from 1. */
