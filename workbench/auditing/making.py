@@ -30,6 +30,7 @@ from workbench.comparing.tracing import is_read, read_question
 from workbench.comparison import Source
 from workbench.embedder import Editable, Embedder
 from workbench.errors import BadInput, Unsupported
+from workbench.memory import memory_told
 from workbench.models.checkpoint import load_checkpoint
 from workbench.models.editable import check_editable
 from workbench.models.reading import check_folder, checkpoint_hash
