@@ -316,6 +316,7 @@ def _command(wanted: Wanted, setup: Setup) -> str:
     asked = ["--data", question.data, "--split", question.split, "--n", str(len(question.rows))]
     if wanted.fit_split != FIT_SPLIT:
         asked += ["--fit-split", wanted.fit_split]
+    asked += ["--seed", str(wanted.seed)]
     asked += ["--device", setup.device] if setup.device else []
     asked += ["--dtype", setup.dtype] if setup.dtype else []
-    return shlex.join(["thinkscope", "audit", named, *asked, "--seed", str(wanted.seed)])
+    return shlex.join(["thinkscope", "audit", named, *asked])

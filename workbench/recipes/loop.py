@@ -66,8 +66,8 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
     if resumed and not resume:
         raise BadInput(f"'{folder}' already holds a run; add --resume to go on with it, or choose another --out.")
     _check_parting(method, config)
+    perceives = _check_perception(config)
     say: Report = report if accelerator.is_main_process else lambda _: None
-    perceives = bool(config.perception.steps or config.perception.weight)
     rows = read_training_rows(Path(config.data.train), perceived=perceives, text=method.text)
     _check_words(method, config, rows)
     held = _held_out_rows(method, config, perceived=perceives)
@@ -80,14 +80,10 @@ def run_training(method: Method, config: TrainConfig, *, resume: bool, report: R
     adapters = Adapters.attach(backbone, config.model.lora_rank, seed=config.optimiser.seed + 2)
     if method.layout.extraction == "dual_adapter":
         adapters.tables = attach_dual(backbone, config)
-    if perceives and (config.model.lora_rank or config.model.freeze_vision or config.model.adapters_alone):
-        raise BadInput(
-            "Perception trains the vision tower, which LoRA alone and model.freeze_vision keep as it is; "
-            "set perception.steps and perception.weight to 0."
-        )
     labels = DenseLabels.collect(rows) if perceives else None
-    heads = PerceptionHeads.drawn(backbone.width, labels, config.optimiser.seed + 3) if labels else None
-    heads = heads and heads.to(accelerator.device)
+    heads = None
+    if labels:
+        heads = PerceptionHeads.drawn(backbone.width, labels, config.optimiser.seed + 3).to(accelerator.device)
     encoder = Encoder(
         backbone.processor,
         backbone.ids,
@@ -129,6 +125,17 @@ def _check_parting(method: Method, config: TrainConfig) -> None:
         )
     if config.model.exit_layer and method.layout.extraction != "early_exit":
         raise BadInput(f"model.exit_layer is of early_exit; the recipe {method.name} has none as it is set.")
+
+
+def _check_perception(config: TrainConfig) -> bool:
+    """Whether perception is trained. Raises BadInput where the vision tower is to stay as it is."""
+    perceives = bool(config.perception.steps or config.perception.weight)
+    if perceives and (config.model.lora_rank or config.model.freeze_vision or config.model.adapters_alone):
+        raise BadInput(
+            "Perception trains the vision tower, which LoRA alone and model.freeze_vision keep as it is; "
+            "set perception.steps and perception.weight to 0."
+        )
+    return perceives
 
 
 def _check_words(method: Method, config: TrainConfig, rows: Sequence[Row]) -> None:

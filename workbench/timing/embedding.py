@@ -121,15 +121,7 @@ def time_embedding(
     `latent_turns`: how often passes without writing are timed in a round. Raises BadInput for numbers out of range and for a
     model that does not fit, OutOfMemory when memory runs out at every batch size; where it does at some, they are `left_out`.
     """
-    for name, values, low, high in (
-        ("batch size", batches, 1, 1024),
-        ("length of written reasoning", lengths, 1, 4096),
-        ("number of think tokens", thinks, 0, 1024),
-        ("number of rounds", (rounds,), 1, 1000),
-    ):
-        wrong = [value for value in values if not low <= value <= high]
-        if wrong:
-            raise BadInput(f"The {name} is {wrong[0]}, but must lie between {low} and {high:,}.")
+    _check_ranges(batches, lengths, thinks, rounds)
     progress(0.0, "making the model")
     backbone = make_random(size, most_think=max(thinks, default=1), device=device, dtype=dtype)
     known = {name: with_layout(backbone, layout) for name, layout in _layouts(thinks).items()}
@@ -201,6 +193,18 @@ def _ways(
         if writer.device.type == "cuda":
             ways[RECORDED, 0, length] = RecordedWriter(writer, prefixes, tokens=length)
     return ways
+
+
+def _check_ranges(batches: Sequence[int], lengths: Sequence[int], thinks: Sequence[int], rounds: int) -> None:
+    for name, values, low, high in (
+        ("batch size", batches, 1, 1024),
+        ("length of written reasoning", lengths, 1, 4096),
+        ("number of think tokens", thinks, 0, 1024),
+        ("number of rounds", (rounds,), 1, 1000),
+    ):
+        wrong = [value for value in values if not low <= value <= high]
+        if wrong:
+            raise BadInput(f"The {name} is {wrong[0]}, but must lie between {low} and {high:,}.")
 
 
 def _time_batch(
