@@ -331,8 +331,8 @@ def _notes(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
         thoughts = [row.thought for row in reading.rows if row.thought is not None]
         if cut := sum(thought.finish == "length" for thought in thoughts):
             yield (
-                f"{cut:,} of {len(thoughts):,} texts of '{name}' did not end within the tokens that a text may have here (at most "
-                f"{MAX_TOKENS:,}) and were cut off; what stands after the cut counts as not said."
+                f"{cut:,} of {len(thoughts):,} texts of '{name}' did not end within the tokens that a text may have and were cut "
+                "off; what would stand after the cut counts as not said."
             )
 
 
