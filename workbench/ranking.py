@@ -9,15 +9,13 @@ from workbench.embedder import Embedder
 from workbench.errors import BadInput, Unsupported
 from workbench.inspection import Hidden, Ranked
 from workbench.once import Once
-from workbench.resolution import Candidates
+from workbench.resolution import ALIKE, Candidates
 from workbench.samples import Candidate, make_sample
 from workbench.stats import rank_of
 from workbench.types import Encoded, Sample, Trace
 
 Embedding = Float[np.ndarray, " dim"]
 _AT_ONCE = 16
-_ALIKE = 1e-6
-"""Difference of the entries of two embeddings up to which they are one candidate twice."""
 
 
 class Ranker:
@@ -73,7 +71,7 @@ class Ranker:
         vectors, _ = self._embed(model, documents)
         held = np.stack([vectors[name] for name in documents])
         # A copy of the first under another name would share its place with it, whatever is hidden.
-        apart = np.abs(held - held[0]).max(axis=1) > _ALIKE
+        apart = np.abs(held - held[0]).max(axis=1) > ALIKE
         if not apart.any():
             return ()
         apart[0] = True

@@ -24,6 +24,9 @@ from workbench.targets import (
 from workbench.types import DecodedThought, Trace
 from workbench.words import tell_token
 
+ALIKE = 1e-6
+"""Difference of the entries of two embeddings up to which they are one candidate twice."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
@@ -103,7 +106,7 @@ def _score(kind: Compared | None, name: str | None, candidates: Candidates | Non
     positive = candidates.embeddings[place]
     others = np.delete(candidates.embeddings, place, axis=0)
     # A copy of the positive under another name would make a contrast with itself, which is 0 everywhere.
-    others = others[np.abs(others - positive).max(axis=1, initial=0) > 1e-6]
+    others = others[np.abs(others - positive).max(axis=1, initial=0) > ALIKE]
     if kind is None:
         kind = "contrast" if len(others) else "cosine"
     if kind == "cosine":

@@ -107,7 +107,7 @@ def pose(data: str, *, split: str = "test", n: int | None = None) -> Question:
         rows=placed,
         names=tuple(gathered.documents),
         documents=tuple(gathered.documents.values()),
-        notes=(*_notes(placed, gathered), *(_LOCAL for _ in range(info.pool == "local" and bool(places)))),
+        notes=tuple(_notes(placed, gathered, info.pool)),
     )
 
 
@@ -209,7 +209,7 @@ def _key_of(row: AskedRow) -> list[int] | int | None:
 _LOCAL = "In this data set every query has candidates of its own; here all share one list, so Hit@1 is not the published one."
 
 
-def _notes(rows: tuple[AskedRow, ...], gathered: _Gathered) -> Iterator[str]:
+def _notes(rows: tuple[AskedRow, ...], gathered: _Gathered, pool: str) -> Iterator[str]:
     if bad := [row for row in rows if row.pair is None]:
         yield f"{len(bad):,} of {len(rows):,} rows could not be used. The first reason: {bad[0].error}"
     if lost := gathered.lost:
@@ -229,6 +229,8 @@ def _notes(rows: tuple[AskedRow, ...], gathered: _Gathered) -> Iterator[str]:
         yield (
             f"{several:,} rows have several right documents: the best placed of them counts, and none counts against another."
         )
+    if pool == "local":
+        yield _LOCAL
 
 
 def content(sample: Sample) -> tuple[Any, ...]:
