@@ -1,8 +1,6 @@
 """The walk of one sample, with a model whose every answer is known."""
 
 import threading
-import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -10,119 +8,20 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
+from angles import Fake
 from PIL import Image
 
 from workbench import runner
-from workbench.embedder import DecodesThoughts, Embedder, EmbedderInfo, Keep, ReadsVocabulary
+from workbench.embedder import DecodesThoughts, ReadsVocabulary
 from workbench.errors import BadCheckpoint, BadInput, OutOfMemory, Unsupported
 from workbench.probe import Control, ModelProbe, Probe, Subject, TraceProbe
-from workbench.ranking import Ranker
 from workbench.runner import Candidate, Session, make_sample
 from workbench.types import (
-    DecodedThought,
-    Encoded,
     Measure,
     ProbeResult,
-    Provenance,
-    Sample,
-    TextScore,
-    TokenTable,
     Trace,
 )
 from workbench.views import Panel
-
-PROVENANCE = Provenance(
-    checkpoint="fake", weights_sha256="0" * 64, family="fake", format="fake", dtype="float32", device="cpu"
-)
-INFO = EmbedderInfo(
-    name="fake",
-    n_layers=2,
-    n_heads=1,
-    n_think=3,
-    width=4,
-    dim=2,
-    n_parameters=1,
-    think_tokens=("<t0>", "<t1>", "<t2>"),
-    contexts=("latents_only",),
-    max_tokens=100,
-    provenance=PROVENANCE,
-)
-
-
-class Fake(Embedder, DecodesThoughts):
-    """Embeds a text of the form "angle 30" at that angle; writes the query back as its thought."""
-
-    def __init__(self) -> None:
-        self.info = INFO
-        self.traced: list[str] = []
-        self.embedded: list[str] = []
-        self.decoded: list[str] = []
-        self.delay = 0.0
-
-    def prepare(self, sample: Sample) -> Encoded:
-        if "too long" in sample.text:
-            raise BadInput("This is longer than the model takes.")
-        ids = np.arange(5)
-        tokens = TokenTable(
-            ids=ids, texts=("a", "b", "c", "d", "e"), kinds=("text", "think", "think", "think", "embed")
-        )
-        return Encoded(sample=sample, inputs={}, tokens=tokens, grids=(), think=slice(1, 4), embed=4)
-
-    def trace(self, batch: Sequence[Encoded], keep: Keep = Keep()) -> list[Trace]:
-        time.sleep(self.delay)
-        self.traced += [encoded.sample.text for encoded in batch]
-        return [self._trace(encoded) for encoded in batch]
-
-    def _trace(self, encoded: Encoded) -> Trace:
-        vector = _vector(encoded.sample.text)
-        return Trace(
-            sample=encoded.sample,
-            tokens=encoded.tokens,
-            grids=encoded.grids,
-            think=encoded.think,
-            embed=encoded.embed,
-            latents=np.zeros((2, 3, 4), np.float32),
-            attention=np.full((2, 1, 4, 5), 0.2, np.float32),
-            embedding=vector,
-            stepwise=np.repeat(vector[None], 4, axis=0),
-            knockout=np.repeat(vector[None], 3, axis=0),
-            provenance=PROVENANCE,
-            continuation=object(),
-        )
-
-    def embed(self, batch: Sequence[Encoded]) -> np.ndarray:
-        self.embedded += [encoded.sample.text for encoded in batch]
-        return np.stack([_vector(encoded.sample.text) for encoded in batch])
-
-    def decode(
-        self,
-        traces: Sequence[Trace],
-        *,
-        context: Any = None,
-        max_tokens: int = 256,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[DecodedThought]:
-        self.decoded += [trace.sample.text for trace in traces]
-        assert all(trace.continuation is not None for trace in traces)
-        return [
-            DecodedThought(
-                text=f"I see {t.sample.text}",
-                tokens=("I see ", t.sample.text),
-                token_ids=(1, 2),
-                log_probabilities=(-0.5, -0.25),
-                context="latents_only",
-                finish="end",
-            )
-            for t in traces
-        ]
-
-    def score(
-        self, traces: Sequence[Trace], texts: Sequence[str], *, context: Any = None, thoughts_from: Any = None
-    ) -> list[TextScore]:
-        return [
-            TextScore(tokens=(text, "<end>"), log_probabilities=(-1.0, 0.0), likeliest=(False, True)) for text in texts
-        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,64 +110,6 @@ def test_inspection_holds_thought_results_and_ranking(session: Session, fake: Fa
     assert found.trace.continuation is None
     assert found.seconds["total"] >= found.seconds["trace"] >= 0
     assert found.card.name == "fake"
-
-
-def test_hidden_thoughts_are_ranked_at_no_further_pass(fake: Fake) -> None:
-    candidates = [
-        Candidate(id=name, text=f"angle {angle}") for name, angle in (("same", 30), ("near", 40), ("far", 90))
-    ]
-    [trace] = fake.trace([fake.prepare(make_sample([], "angle 30"))])
-    knockout = np.stack([_vector("angle 30"), _vector("angle 80"), _vector("angle 38")])
-    trace = replace(trace, knockout=knockout, stepwise=np.repeat(_vector("angle 90")[None], 4, axis=0))
-    ranker = Ranker()
-    ranking, _ = ranker.rank(fake, trace.embedding, candidates)
-    before = list(fake.embedded), list(fake.traced)
-    found = ranker.hide(fake, trace, ranking)
-    assert (fake.embedded, fake.traced) == before
-    assert [(one.thought, one.first, one.rank_of_first) for one in found] == [
-        (1, "same", 1),
-        (2, "far", 3),
-        (3, "near", 2),
-        (None, "far", 3),
-    ]
-    assert found[0].margin == pytest.approx(1 - np.cos(np.radians(10)), abs=1e-6)
-    assert found[1].margin == pytest.approx(np.cos(np.radians(50)) - np.cos(np.radians(10)), abs=1e-6)
-    assert found[1].change == pytest.approx(1 - np.cos(np.radians(50)), abs=1e-6)
-    assert ranker.hide(fake, trace, ()) == ()
-
-
-def test_a_copy_of_the_first_candidate_takes_no_place_from_it_when_thoughts_are_hidden(fake: Fake) -> None:
-    twice = [Candidate(id=name, text=f"angle {angle}") for name, angle in (("same", 30), ("copy", 30), ("far", 90))]
-    [trace] = fake.trace([fake.prepare(make_sample([], "angle 30"))])
-    knockout = np.stack([_vector("angle 40"), _vector("angle 80"), _vector("angle 30")])
-    trace = replace(trace, knockout=knockout, stepwise=np.repeat(_vector("angle 31")[None], 4, axis=0))
-    ranker = Ranker()
-    ranking, _ = ranker.rank(fake, trace.embedding, twice)
-    found = ranker.hide(fake, trace, ranking)
-    assert [(one.first, one.rank_of_first) for one in found] == [("same", 1), ("far", 2), ("same", 1), ("same", 1)]
-    # Where there is nothing else, nothing can come before it, and nothing is said.
-    for alone in (twice[:1], twice[:2]):
-        ranking, _ = ranker.rank(fake, trace.embedding, alone)
-        assert ranker.hide(fake, trace, ranking) == ()
-
-
-def test_candidates_are_prepared_a_few_at_a_time(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared = 0
-
-    def count(sample: Sample) -> Any:
-        nonlocal prepared
-        prepared += 1
-        return prepare(sample)
-
-    prepare, embed = fake.prepare, fake.embed
-    held: list[int] = []
-    monkeypatch.setattr(fake, "prepare", count)
-    monkeypatch.setattr(fake, "length", lambda sample: len(sample.text))
-    monkeypatch.setattr(fake, "embed", lambda batch: (held.append(prepared), embed(batch))[1])
-    many = [Candidate(id=str(number), text=f"angle {number}") for number in range(40)]
-    ranking, _ = Ranker().rank(fake, _vector("angle 3"), many)
-    assert ranking[0].candidate.id == "3"
-    assert held == [16, 32, 40]
 
 
 def test_memory_that_runs_out_is_one_sentence(session: Session, monkeypatch: pytest.MonkeyPatch, fake: Fake) -> None:
@@ -390,12 +231,6 @@ def test_what_was_done_to_an_image_is_told(session: Session) -> None:
 def test_an_unknown_checkpoint_is_one_sentence() -> None:
     with pytest.raises(BadCheckpoint, match="There is no checkpoint 'nowhere'"):
         Session().inspect(make_sample([], "one"), checkpoint="nowhere")
-
-
-def _vector(text: str) -> np.ndarray:
-    digits = "".join(letter for letter in text if letter.isdigit())
-    angle = np.radians(float(digits or "0"))
-    return np.array([np.cos(angle), np.sin(angle)], np.float32)
 
 
 def _result(probe: Probe, trace: Trace, value: float) -> ProbeResult:
