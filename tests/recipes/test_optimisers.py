@@ -12,6 +12,7 @@ from workbench.models.layout import tte_flash
 from workbench.recipes.adapters import Adapters
 from workbench.recipes.config import Method, OptimiserSettings, TrainConfig
 from workbench.recipes.dense import DenseLabels
+from workbench.recipes.muon import Muon
 from workbench.recipes.optimisers import make_optimisers
 from workbench.recipes.perception import PerceptionHeads
 from workbench.recipes.tte_flash import TteFlashStep
@@ -56,7 +57,7 @@ def test_every_trainable_weight_is_trained_once(backbone: Backbone, method: Meth
 def test_muon_takes_the_matrices_of_the_two_towers_alone(backbone: Backbone) -> None:
     module, optimisers = make(backbone, "muon")
     found = members(optimisers)
-    by_muon = {name for name, p in module.named_parameters() if found[p][0] is torch.optim.Muon}
+    by_muon = {name for name, p in module.named_parameters() if found[p][0] is Muon}
     by_adamw = {name for name, p in module.named_parameters() if found[p][0] is torch.optim.AdamW}
     assert {"qkv", "proj", "q_proj", "o_proj", "down_proj"} <= {name.split(".")[-2] for name in by_muon}
     assert all(name.endswith(".weight") for name in by_muon)
@@ -81,7 +82,7 @@ def test_muon_takes_adapters_and_leaves_the_tables_undecayed(backbone: Backbone)
     module, optimisers = make(backbone, "muon", lora_rank=2)
     found = members(optimisers)
     kinds = {name.split(".")[-3]: found[p][0] for name, p in module.named_parameters() if "lora_" in name}
-    assert kinds == {"lora_A": torch.optim.Muon, "lora_B": torch.optim.Muon}
+    assert kinds == {"lora_A": Muon, "lora_B": Muon}
     table = backbone.family.token_embedding(backbone.model).weight
     kind, group = found[table]
     assert (kind, group["weight_decay"]) == (torch.optim.AdamW, 0.0)

@@ -7,6 +7,7 @@ from torch import nn
 
 from workbench.models.backbone import Backbone
 from workbench.recipes.config import OptimiserSettings
+from workbench.recipes.muon import Muon
 
 
 def make_optimisers(
@@ -47,8 +48,7 @@ def make_optimisers(
 
     made: list[torch.optim.Optimizer] = [torch.optim.AdamW(chosen(False), lr=settings.learning_rate, betas=(0.9, 0.98))]
     if matrices:
-        # Scaled to AdamW's usual size of update, one learning rate serves both.
-        made.append(torch.optim.Muon(chosen(True), lr=settings.learning_rate, adjust_lr_fn="match_rms_adamw"))
+        made.append(Muon(chosen(True), lr=settings.learning_rate))
     return made
 
 
