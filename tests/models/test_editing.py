@@ -92,7 +92,8 @@ def test_no_edit_changes_nothing(tiny_model: Any, batch: list[Encoded]) -> None:
     traces = tiny_model.trace(batch)
     for trace, [one, other] in zip(traces, tiny_model.edit(batch, [[Edit(), Edit()]] * 3, latents=True), strict=True):
         assert np.abs(one.embedding - trace.embedding).max() < 1e-6
-        assert np.array_equal(one.embedding, other.embedding)
+        # Not to the last bit: some processors add up a row of a matrix product otherwise at another place in the batch.
+        assert np.abs(one.embedding - other.embedding).max() < 1e-6
         assert np.abs(one.latents - trace.latents).max() < 1e-5
         assert one.sample == trace.sample
 
