@@ -9,7 +9,7 @@ through one batched product, in bfloat16 on an accelerator and in float32 on a C
 # pyright: reportPrivateImportUsage=false
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, final
 
 import torch
@@ -45,11 +45,11 @@ class Muon(torch.optim.Muon):
         return loss
 
 
-def _update(params: Sequence[Tensor], gradients: Sequence[Tensor], moments: Sequence[Tensor], group: Any) -> None:
+def _update(params: list[Tensor], gradients: list[Tensor], moments: list[Tensor], group: Any) -> None:
     momentum, rate = group["momentum"], float(group["lr"])
-    torch._foreach_lerp_(list(moments), list(gradients), 1 - momentum)
-    ahead = torch._foreach_lerp(list(gradients), list(moments), momentum) if group["nesterov"] else moments
-    torch._foreach_mul_(list(params), 1 - rate * group["weight_decay"])
+    torch._foreach_lerp_(moments, gradients, 1 - momentum)
+    ahead = torch._foreach_lerp(gradients, moments, momentum) if group["nesterov"] else moments
+    torch._foreach_mul_(params, 1 - rate * group["weight_decay"])
     alike: dict[torch.Size, list[int]] = defaultdict(list)
     for place, parameter in enumerate(params):
         alike[parameter.shape].append(place)
