@@ -122,10 +122,7 @@ class ExportShelf:
     def get(self, key: object) -> Export:
         """The export of a key. Raises BadInput when there is none, or none any more."""
         with self._lock:
-            found = self._kept.get(key) if isinstance(key, str) else None
-        if found is None:
-            raise BadInput("This export is no longer here, and its files are gone; start it again.")
-        return found
+            return self._find(key)
 
     def look(self, export: Export) -> None:
         """Note that a page still wants an export."""
@@ -137,9 +134,10 @@ class ExportShelf:
 
     def adopt(self, key: object, tab: str | None) -> Export:
         """Let another tab, or the same one after it was loaded again, hold an export, beside those that do."""
-        found = self.get(key)
-        found.left_at = None
-        found.tabs.add(tab)
+        with self._lock:
+            found = self._find(key)
+            found.left_at = None
+            found.tabs.add(tab)
         return found
 
     def drop(self, export: Export) -> None:
@@ -162,8 +160,8 @@ class ExportShelf:
             for one in held:
                 one.tabs.discard(tab)
             mine = [one for one in held if not one.tabs]
-        for one in mine:
-            one.left_at = time.monotonic()
+            for one in mine:
+                one.left_at = time.monotonic()
         if mine:
             timer = threading.Timer(self._grace, self._drop_left)
             timer.daemon = True
@@ -176,6 +174,12 @@ class ExportShelf:
         for one in kept:
             self.drop(one)
             self.clear(one)
+
+    def _find(self, key: object) -> Export:
+        found = self._kept.get(key) if isinstance(key, str) else None
+        if found is None:
+            raise BadInput("This export is no longer here, and its files are gone; start it again.")
+        return found
 
     def _held_by(self, tab: str | None) -> list[Export]:
         return [one for one in self._kept.values() if tab is not None and tab in one.tabs]
@@ -191,6 +195,9 @@ class ExportShelf:
         now = time.monotonic()
         with self._lock:
             gone = [one for one in self._kept.values() if one.left_at is not None and now - one.left_at >= self._grace]
+            # Within the lock, so that no tab takes over what is about to go.
+            for one in gone:
+                del self._kept[one.key]
         for one in gone:
             self.drop(one)
 
