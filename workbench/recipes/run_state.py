@@ -75,23 +75,23 @@ class RunState:
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(weights[name])
-        return int(json.loads((self._state / "state.json").read_text(encoding="utf-8"))["step"])
+        return int(self._held()["step"])
 
     def seconds(self) -> float | None:
         """What the steps up to the state took, all sessions together; None where one of them did not keep it."""
-        return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("seconds")
+        return self._held().get("seconds")
 
     def first_stage(self) -> int | None:
         """Steps of the first of two stages, as the run began with them; None of a state from before they were kept."""
-        return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("first_stage")
+        return self._held().get("first_stage")
 
     def began_as(self) -> dict[str, Any] | None:
         """What the run must not change on its way; None of a state from before it was kept."""
-        return json.loads((self._state / "state.json").read_text(encoding="utf-8")).get("began_as")
+        return self._held().get("began_as")
 
     def settings(self) -> dict[str, Any]:
         """The settings of the run when the state was written, section by section."""
-        return json.loads((self._state / "state.json").read_text(encoding="utf-8"))["config"]
+        return self._held()["config"]
 
     def load_optimisers(self, optimisers: Sequence[Any], module: nn.Module) -> None:
         """Load what the optimisers had gathered. Raises BadInput when it is of another optimiser."""
@@ -136,6 +136,9 @@ class RunState:
                 (fresh if fresh.exists() else old).rename(target)
         for left in (*self.folder.glob(".*.old"), *self.folder.glob(".*.new")):
             shutil.rmtree(left)
+
+    def _held(self) -> dict[str, Any]:
+        return json.loads((self._state / "state.json").read_text(encoding="utf-8"))
 
     @contextlib.contextmanager
     def replacing(self, target: Path) -> Iterator[Path]:
