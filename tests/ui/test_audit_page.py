@@ -19,6 +19,12 @@ SCROLL = """box => {
   return { right: box.scrollLeft, down: box.scrollTop, name: name.left - at.left, head: head.top - at.top };
 }"""
 """Scrolls a wide table in its box; tells how far, and where the first cell of a row and the head stand in the box."""
+MASK = """async (box, at) => {
+  box.scrollLeft = at;
+  for (const _ of [1, 2]) await new Promise(requestAnimationFrame);
+  return getComputedStyle(box).maskImage;
+}"""
+"""Scrolls a wide table to the right; tells what it is masked with, two frames later."""
 
 
 def order(page: Any, n: int) -> None:
@@ -61,12 +67,25 @@ def test_a_checkpoint_is_audited_cancelled_and_gone_on_with(tab: Any, tmp_path: 
     for width in (1440, 800):
         page.set_viewport_size({"width": width, "height": 500})
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    scrolled = page.get_by_test_id("audit").locator(".cp-wide").first.evaluate(SCROLL)
+    wide = page.get_by_test_id("audit").locator(".cp-wide").first
+    scrolled = wide.evaluate(SCROLL)
     assert scrolled["right"] > 100
     assert scrolled["down"] > 100
     # What a row and a column are stays to be seen.
     assert abs(scrolled["name"]) <= 1
     assert abs(scrolled["head"]) <= 1
+    # It fades at the right, head and rows, until its end is in sight.
+    assert wide.evaluate(MASK, 150).startswith("linear-gradient")
+    assert wide.evaluate(MASK, 1e6) == "none"
+
+    # So it does in the file.
+    with page.expect_download() as waiting:
+        page.get_by_test_id("audit-save-html").click()
+    waiting.value.save_as(tmp_path / "audit.html")
+    page.goto((tmp_path / "audit.html").as_uri())
+    wide = page.locator(".cp-wide").first
+    assert wide.evaluate(MASK, 0).startswith("linear-gradient")
+    assert wide.evaluate(MASK, 1e6) == "none"
 
 
 def test_explore_tells_what_hiding_each_thought_does(tab: Any) -> None:

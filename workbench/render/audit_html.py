@@ -4,6 +4,7 @@ from workbench.audit import Audit
 from workbench.render import audit_parts as parts
 from workbench.render.comparison_parts import notes_html
 from workbench.render.html import escape
+from workbench.render.static import read_static
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser itself refuses scripts and the network, should anything ever slip through the escaping."""
@@ -36,7 +37,7 @@ def audit_html(audit: Audit) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{parts.style('.dark')}\n{_STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{parts.style('.dark')}\n{read_static('fade.css')}\n{_STYLE}</style></head>"
         f'<body class="cp"><header><h1>Audit of {escape(side.name)}</h1><p class="cp-soft">{escape(about)}</p>'
         f"{parts.verdict_html(audit)}{notes_html(audit.notes)}</header>{body}</body></html>\n"
     )

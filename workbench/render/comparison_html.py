@@ -10,6 +10,7 @@ from workbench.render import comparison_layers as layers
 from workbench.render import comparison_maps as maps
 from workbench.render import comparison_parts as parts
 from workbench.render.html import escape, png_uri, thumbnail
+from workbench.render.static import read_static
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser itself refuses scripts and the network, should anything ever slip through the escaping."""
@@ -66,7 +67,7 @@ def comparison_html(comparison: Comparison, shown: Sequence[ShownSample]) -> str
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{parts.style('.dark')}\n{_STYLE}\n{looks}</style></head>"
+        f"<title>{escape(title)}</title><style>{parts.style('.dark')}\n{read_static('fade.css')}\n{_STYLE}\n{looks}</style></head>"
         f'<body class="cp"><header><h1>{escape(names)}</h1><p class="cp-soft">{escape(about)}</p>'
         f"{parts.sides_html(comparison)}{parts.remarks_html(comparison)}</header>"
         f"{''.join(body)}{_origin(comparison)}</body></html>\n"

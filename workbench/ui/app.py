@@ -12,6 +12,7 @@ from gradio.utils import get_upload_folder
 
 from workbench.assets import assets_dir, examples
 from workbench.errors import WorkbenchError
+from workbench.render.static import read_static
 from workbench.runner import Session
 from workbench.samples import make_sample
 from workbench.ui.audit_page import place_audit
@@ -121,7 +122,7 @@ def launch_options() -> dict[str, Any]:
         "show_error": False,
         "state_session_capacity": 200,
         "theme": make_theme(),
-        "css": read_style("page.css"),
+        "css": f"{read_style('page.css')}\n{read_static('fade.css')}",
     }
 
 
