@@ -190,8 +190,10 @@ def test_a_new_export_takes_the_place_of_the_last_of_its_tab(desk: Desk, tmp_pat
         look_export(desk, first.key)
 
 
-def test_a_duplicated_tab_that_is_closed_takes_nothing_from_the_other(desk: Desk) -> None:
-    desk.exports._grace = 0.0
+def test_a_duplicated_tab_that_is_closed_takes_nothing_from_the_other(
+    monkeypatch: pytest.MonkeyPatch, desk: Desk
+) -> None:
+    monkeypatch.setattr(export_shelf, "GRACE", 0.0)
     shared = start_export(desk, asked(n=3), "one")
     assert wait(desk, shared)["state"] == "complete"
     desk.exports.adopt(shared.key, "copy")
@@ -209,7 +211,9 @@ def test_a_duplicated_tab_that_is_closed_takes_nothing_from_the_other(desk: Desk
         time.sleep(0.01)
 
 
-def test_it_is_gone_with_its_tab_unless_another_takes_it_over(desk: Desk, tmp_path: Path) -> None:
+def test_it_is_gone_with_its_tab_unless_another_takes_it_over(
+    monkeypatch: pytest.MonkeyPatch, desk: Desk, tmp_path: Path
+) -> None:
     desk.exports = ExportShelf(tmp_path / "uploads")
     engine = Gated()
     desk.exports.engine = lambda: engine
@@ -220,7 +224,7 @@ def test_it_is_gone_with_its_tab_unless_another_takes_it_over(desk: Desk, tmp_pa
     desk.exports.adopt(kept.key, "two again")
     desk.exports.leave("two")
     # The time is over now, and not before "two again" took over, however slow the machine is.
-    desk.exports._grace = 0.0
+    monkeypatch.setattr(export_shelf, "GRACE", 0.0)
     desk.exports._drop_left()
     end = time.monotonic() + 30
     while left.folder.exists():

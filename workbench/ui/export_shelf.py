@@ -81,18 +81,15 @@ class ExportShelf:
 
     Args:
         folder: gets a folder for each; the server lets whoever knows a file's name download it.
-        grace: seconds that an export outlives its tab.
-        max_running: of all tabs together.
     """
 
-    def __init__(self, folder: Path, *, grace: float = GRACE, max_running: int = MAX_RUNNING) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder / "exports"
-        self._grace = grace
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Export] = OrderedDict()
         self.engine: Callable[[], Engine] = _one_process
         """Who makes the parts: a process beside this one, so that the pages stay quick whatever it does or dies of."""
-        self.jobs = Jobs(max_jobs=max_running, patience=PATIENCE, busy=_BUSY)
+        self.jobs = Jobs(max_jobs=MAX_RUNNING, patience=PATIENCE, busy=_BUSY)
         atexit.register(self.close)
         self._remove_old()
 
@@ -163,7 +160,7 @@ class ExportShelf:
             for one in mine:
                 one.left_at = time.monotonic()
         if mine:
-            timer = threading.Timer(self._grace, self._drop_left)
+            timer = threading.Timer(GRACE, self._drop_left)
             timer.daemon = True
             timer.start()
 
@@ -194,7 +191,7 @@ class ExportShelf:
     def _drop_left(self) -> None:
         now = time.monotonic()
         with self._lock:
-            gone = [one for one in self._kept.values() if one.left_at is not None and now - one.left_at >= self._grace]
+            gone = [one for one in self._kept.values() if one.left_at is not None and now - one.left_at >= GRACE]
             # Within the lock, so that no tab takes over what is about to go.
             for one in gone:
                 del self._kept[one.key]

@@ -121,10 +121,11 @@ def _run(desk: Desk, export: Export, stop: Callable[[], bool]) -> None:
     export.doing = "Loading the model"
 
     def hear(progress: Any) -> None:
-        export.progress = progress
         if progress.rate:
             export.doing = "Decoding thoughts"
+            # Before the count: who is told that rows are done can see the first of them.
             export.preview = export.preview or read_preview(export)
+        export.progress = progress
 
     def run(cancelled: Callable[[], bool], progress: Callable[[Any], None] | None = None) -> None:
         again = (export.out.with_suffix(".parts") / "manifest.json").exists()
